@@ -1,0 +1,59 @@
+"""Every limit, unit last in its name, with its reason."""
+
+# --- a request to the collector; all bytes are counted after decompression, while decompressing
+BODY_BYTES = 8 * 1024 * 1024  # one batch must fit a log message buffer several times over
+BATCH_EVENTS = 1_000
+EVENT_BYTES = 1024 * 1024  # as compact UTF-8 JSON; below the log's message.max.bytes with its envelope
+NESTING_LEVELS = 64  # deeper rejects the event
+BODY_NESTING_LEVELS = 1_000  # deeper rejects the body: parsers recurse
+HEAD_SECONDS = 10  # a request's head must arrive in this time
+BODY_SECONDS = 15  # the body, plus one second for each BODY_RATE_BYTES of it
+BODY_RATE_BYTES = 64 * 1024
+
+# --- fields of an event, in code points
+TRACE_ID_CHARS = 64
+NAME_CHARS = 128
+REASON_CHARS = 64  # finish_reason, error_code
+SESSION_ID_CHARS = 128  # also operation, tool_name, tiers
+MODEL_CHARS = 128
+AGENT_CHARS = 120
+TAG_KEYS = 32
+TAG_KEY_CHARS = 64
+TAG_VALUE_CHARS = 256
+METADATA_BYTES = 16 * 1024  # without tags
+TOKENS_MAX = 2**32 - 1
+COST_DECIMALS = 9
+COST_INTEGER_DIGITS = 9  # Decimal(18, 9)
+NUMBER_DIGITS = 400  # longer numbers are refused before anything converts them
+
+# --- time
+FUTURE_SECONDS = 10 * 60
+PAST_SECONDS = 90 * 86_400
+DEDUPE_WINDOW_SECONDS = 30 * 60  # identities received in this time are kept in memory
+LATE_MINT_SECONDS = 15 * 60  # minted longer ago than this: looked up in the table
+TRACE_WINDOW_SECONDS = 60 * 60  # a trace resumed later counts again, unless its id is a UUIDv7
+
+# --- collector
+PUBLISH_BUFFER_BYTES = 64 * 1024 * 1024  # waiting for the log; a full one answers 503
+PUBLISH_SECONDS = 5  # then 503; the producer gives up before
+SHUTDOWN_SECONDS = 25
+
+# --- worker
+BATCH_ROWS = 20_000  # rows of one insert
+BATCH_LOG_BYTES = 32 * 1024 * 1024
+FLUSH_SECONDS = 0.25  # the first record of a batch waits no longer
+BUFFER_RECORDS = 60_000  # read ahead per worker; then the partitions are paused
+SESSION_SECONDS = 10
+COMMIT_SECONDS = 5  # a commit that takes longer ends the process
+INSERT_SECONDS = 60
+COMMIT_METADATA_BYTES = 4_096
+DEAD_LETTER_RATIO = 0.5  # of the last DEAD_LETTER_SAMPLE records; above it the worker stops
+DEAD_LETTER_SAMPLE = 2_000
+TRUST_SECONDS = 3_600  # an intent younger than this is inside every deduplication window
+TAG_VALUES_PER_KEY = 20_000  # above it the auditor takes a key out of the counted set
+
+# --- query
+PAGE_ROWS = 1_000
+PAGE_ROWS_DEFAULT = 50
+CURSOR_SECONDS = 15 * 60
+QUERY_SECONDS = 30

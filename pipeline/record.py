@@ -1,0 +1,88 @@
+"""Event <-> the bytes in the log, in a versioned envelope.
+
+The envelope carries whatever a row depends on and the event does not say, so that a row is a function of these bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+import xxhash
+
+from pipeline.event import Event, Privacy
+
+VERSION = 1
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """A company using Percapita, and how its events are kept."""
+
+    id: str
+    name: str = ""
+    privacy: Privacy = "standard"
+    retention_days: int = 400
+    content_days: int = 400
+    redact_before_log: bool = False
+    prefer_reported_cost: bool = False
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What stands in the log: one event of one account, and how to keep it."""
+
+    v: Literal[1]
+    account: str
+    received_at: int  # unix microseconds, the collector's clock
+    privacy: Privacy  # already the stricter of account's, key's and event's
+    retention_days: int
+    content_days: int
+    prefer_reported_cost: bool = False
+    event: Event
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One message of the log before it has an offset."""
+
+    key: bytes  # 8 bytes; records of one trace share it, and a retry has the same
+    value: bytes
+
+
+_STRICTNESS = {"minimal": 0, "standard": 1, "full": 2}
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Envelope)
+
+
+def stricter(a: Privacy, b: Privacy | Literal[""]) -> Privacy:
+    """The stricter of two modes; an event may only tighten."""
+    return b if b and _STRICTNESS[b] < _STRICTNESS[a] else a
+
+
+def routing_key(account: str, trace_id: str, event_id: str) -> bytes:
+    """Hash of (account, trace, or event when there is no trace): decides the partition."""
+    return xxhash.xxh64_digest(f"{account}\0{trace_id or event_id}".encode())
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition of a routing key; explicit, so that every producer agrees."""
+    return int.from_bytes(key, "big") % partitions
+
+
+def to_record(event: Event, account: Account, privacy: Privacy, received_at: int) -> Record:
+    """Envelope and encode. `privacy` is the key's or account's mode; the event's wish has been applied to its content."""
+    envelope = Envelope(
+        v=VERSION,
+        account=account.id,
+        received_at=received_at,
+        privacy=stricter(privacy, event.privacy),
+        retention_days=account.retention_days,
+        content_days=account.content_days,
+        prefer_reported_cost=account.prefer_reported_cost,
+        event=event,
+    )
+    anchor = event.replaces if event.replaces and not event.trace_id else event.id
+    return Record(routing_key(account.id, event.trace_id, anchor), _encoder.encode(envelope))
+
+
+def from_bytes(value: bytes) -> Envelope:
+    """Decode; raises `msgspec.MsgspecError` or `UnicodeDecodeError` for bytes that are no record of a known version."""
+    return _decoder.decode(value)
