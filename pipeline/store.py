@@ -1,0 +1,282 @@
+"""Seam 2, the store: insert, select, migrate. The only import of clickhouse_connect.
+
+ClickHouse over HTTP and chDB in process are the same client class behind two constructors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError, DataError
+
+from pipeline.errors import SchemaMismatch, StoreError
+
+MIGRATIONS = Path(__file__).resolve().parent.parent / "clickhouse"
+
+# Errors of ClickHouse that speak of the rows, not of the server: parse, range, type, argument, decimal overflow.
+_DATA_CODES = frozenset({6, 27, 38, 41, 43, 53, 69, 70, 72, 131, 407, 349})
+# Not worth a word of their own in logs: the statement is not to be repeated as it stands.
+THROW_IF_CODE = 395
+
+
+class Answer(NamedTuple):
+    """Rows of a select: column names, and one tuple a row."""
+
+    names: tuple[str, ...]
+    rows: Sequence[tuple[Any, ...]]
+
+    def dicts(self) -> Iterator[dict[str, Any]]:
+        """The rows as name -> value."""
+        return (dict(zip(self.names, row, strict=True)) for row in self.rows)
+
+
+class Store(Protocol):
+    """What workers, the query service and commands need of the database. Safe to call from several threads."""
+
+    def insert(
+        self, table: str, columns: Sequence[str], data: Sequence[Sequence[Any]], *, token: str = "", deadline: float = 60
+    ) -> None:
+        """Insert one block given by column. `token` deduplicates it in the table and in every rollup behind it.
+
+        Raises StoreError; with `data_error` when the rows are at fault, else the outcome is in doubt.
+        """
+
+    def select(self, sql: str, parameters: Mapping[str, Any] | None = None, *, seconds: float = 30) -> Answer:
+        """Rows of a query; values are bound as `{name:Type}`. Raises StoreError."""
+
+    def execute(self, sql: str, parameters: Mapping[str, Any] | None = None, *, query_id: str = "", **settings: Any) -> None:
+        """Run a statement that answers nothing. Raises StoreError."""
+
+    def columns_of(self, table: str) -> tuple[str, ...]:
+        """Column names in order."""
+
+    def close(self) -> None:
+        """Release every connection."""
+
+
+@dataclass(frozen=True)
+class Engines:
+    """What the macros of clickhouse/*.sql stand for: plain, or replicated on a named cluster."""
+
+    cluster: str = ""
+
+    def macros(self) -> dict[str, str]:
+        """Macro name -> SQL."""
+        replicated = bool(self.cluster)
+        prefix = "Replicated" if replicated else ""
+
+        def engine(name: str, *arguments: str) -> str:
+            paths = ("'/clickhouse/tables/{shard}/{database}/{table}'", "'{replica}'") if replicated else ()
+            return f"{prefix}{name}({', '.join((*paths, *arguments))})"
+
+        window = (
+            "replicated_deduplication_window = 150000, replicated_deduplication_window_seconds = 604800"
+            if replicated
+            else "non_replicated_deduplication_window = 150000"
+        )
+        return {
+            "on_cluster": f"ON CLUSTER '{self.cluster}'" if replicated else "",
+            "merge_tree": engine("MergeTree"),
+            "aggregating_merge_tree": engine("AggregatingMergeTree"),
+            "replacing_merge_tree": engine("ReplacingMergeTree"),
+            "replacing_merge_tree_cleared": engine("ReplacingMergeTree", "cleared"),
+            "replacing_merge_tree_reported": engine("ReplacingMergeTree", "reported_at"),
+            "replacing_merge_tree_version": engine("ReplacingMergeTree", "version"),
+            "dedup_window": window,
+        }
+
+
+class Migration(NamedTuple):
+    """One numbered statement."""
+
+    number: int
+    name: str
+    text: str  # as in the file: this is what the checksum is of
+    checksum: str
+
+    def sql(self, engines: Engines) -> str:
+        """The statement with its macros filled in."""
+        macros = engines.macros()
+        return re.sub(r"\{(\w+)\}", lambda m: macros[m.group(1)], self.text)
+
+
+def migrations(folder: Path = MIGRATIONS) -> list[Migration]:
+    """Every migration in order."""
+    found = []
+    for path in sorted(folder.glob("[0-9]*.sql")):
+        text = path.read_text(encoding="utf-8")
+        found.append(Migration(int(path.stem[:4]), path.stem, text, hashlib.sha256(text.encode()).hexdigest()))
+    return found
+
+
+_CREATE_LEDGER = """CREATE TABLE IF NOT EXISTS migrations {on_cluster}
+(number UInt32, name String, checksum String, applied_at DateTime64(6, 'UTC') DEFAULT now64(6))
+ENGINE = {merge_tree} ORDER BY number"""
+
+
+def applied(store: Store) -> dict[int, str]:
+    """Number -> checksum of the migrations in the database; empty when it has none yet."""
+    exists = store.select("SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'migrations'")
+    if not exists.rows[0][0]:
+        return {}
+    return dict(store.select("SELECT number, any(checksum) FROM migrations GROUP BY number ORDER BY number").rows)  # type: ignore[arg-type]
+
+
+def check_schema(store: Store) -> list[Migration]:
+    """The migrations still to run. Raises SchemaMismatch for a database this code does not know."""
+    known = {m.number: m for m in migrations()}
+    done = applied(store)
+    for number, checksum in done.items():
+        if number not in known:
+            raise SchemaMismatch(f"the database has migration {number}, which this version does not know: upgrade it")
+        if known[number].checksum != checksum:
+            raise SchemaMismatch(f"migration {known[number].name} was changed after it was applied")
+    return [m for m in known.values() if m.number not in done]
+
+
+def require_schema(store: Store) -> None:
+    """Refuse to start on a schema that is older or newer than this code."""
+    missing = check_schema(store)
+    if missing:
+        raise SchemaMismatch(f"the database lacks migration {missing[0].name}: run `percapita migrate`")
+
+
+def migrate(store: Store, engines: Engines) -> list[Migration]:
+    """Run what is missing, in order; every statement can be repeated, so a run that was cut short is run again."""
+    macros = engines.macros()
+    store.execute(re.sub(r"\{(\w+)\}", lambda m: macros[m.group(1)], _CREATE_LEDGER))
+    missing = check_schema(store)
+    for migration in missing:
+        store.execute(migration.sql(engines))
+        store.insert("migrations", ("number", "name", "checksum"), ([migration.number], [migration.name], [migration.checksum]))
+    return missing
+
+
+class ClickHouse:
+    """The store over a ClickHouse client; `connect` makes one more of them when all are in use."""
+
+    def __init__(self, connect: Any, *, clients: int = 8) -> None:
+        self._connect = connect
+        self._free: list[Client] = []
+        self._slots = threading.BoundedSemaphore(clients)
+        self._lock = threading.Lock()
+        self._types: dict[str, dict[str, Any]] = {}
+
+    @contextmanager
+    def _client(self) -> Iterator[Client]:
+        with self._slots:
+            with self._lock:
+                client = self._free.pop() if self._free else None
+            try:
+                client = client or self._connect()
+                yield client
+            except ClickHouseError as error:
+                code = getattr(error, "code", None)
+                detail = _without_values(str(error))
+                raise StoreError(
+                    detail, data_error=isinstance(error, DataError) or code in _DATA_CODES, store_code=code
+                ) from error
+            except (OSError, RuntimeError) as error:
+                raise StoreError(f"{type(error).__name__} while speaking to the store") from error
+            finally:
+                if client is not None:
+                    with self._lock:
+                        self._free.append(client)
+
+    def insert(
+        self, table: str, columns: Sequence[str], data: Sequence[Sequence[Any]], *, token: str = "", deadline: float = 60
+    ) -> None:
+        settings: dict[str, Any] = {"async_insert": 0, "max_execution_time": max(1, int(deadline)), "max_insert_block_size": 10_000_000}
+        settings |= {"min_insert_block_size_rows": 0, "min_insert_block_size_bytes": 0}
+        if token:
+            settings |= {
+                "insert_deduplication_token": token,
+                "insert_deduplicate": 1,
+                "deduplicate_blocks_in_dependent_materialized_views": 1,
+                "query_id": token,
+            }
+        with self._client() as client:
+            types = self._column_types(client, table)
+            context = client.create_insert_context(
+                table,
+                column_names=list(columns),
+                column_types=[types[c] for c in columns],
+                column_oriented=True,
+                settings=settings,
+            )
+            context.req_block_size = max(1, len(data[0]))  # one block: a token names one
+            client.insert(data=data, context=context)
+
+    def _column_types(self, client: Client, table: str) -> dict[str, Any]:
+        if table not in self._types:
+            described = client.query(f"DESCRIBE TABLE {table}").result_rows
+            from clickhouse_connect.datatypes.registry import get_from_name
+
+            self._types[table] = {row[0]: get_from_name(row[1]) for row in described}
+        return self._types[table]
+
+    def columns_of(self, table: str) -> tuple[str, ...]:
+        with self._client() as client:
+            return tuple(self._column_types(client, table))
+
+    def select(self, sql: str, parameters: Mapping[str, Any] | None = None, *, seconds: float = 30) -> Answer:
+        with self._client() as client:
+            result = client.query(sql, parameters=dict(parameters or {}), settings={"max_execution_time": max(1, int(seconds))})
+            return Answer(tuple(result.column_names), result.result_rows)
+
+    def execute(self, sql: str, parameters: Mapping[str, Any] | None = None, *, query_id: str = "", **settings: Any) -> None:
+        if query_id:
+            settings["query_id"] = query_id
+        with self._client() as client:
+            client.command(sql, parameters=dict(parameters or {}), settings=settings)
+
+    def close(self) -> None:
+        with self._lock:
+            for client in self._free:
+                client.close()
+            self._free.clear()
+
+
+def _without_values(message: str) -> str:
+    """The first line of a server's message, short: it may quote a row's content after its first sentence."""
+    head = message.split("\n", 1)[0]
+    return re.sub(r"'[^']*'", "'...'", head)[:300]
+
+
+def open_chdb(path: Path) -> ClickHouse:
+    """The embedded store: ClickHouse's engine in this process, data under `path`."""
+    path.mkdir(parents=True, exist_ok=True)
+    # One engine a process, any number of clients on it.
+    return ClickHouse(lambda: clickhouse_connect.get_client(interface="chdb", path=str(path), database="default"))
+
+
+def open_clickhouse(url: str, *, database: str, user: str, password: str) -> ClickHouse:
+    """The clustered store: `url` like http://host:8123."""
+    parts = urlsplit(url)
+    secure = parts.scheme == "https"
+
+    def connect() -> Client:
+        return clickhouse_connect.get_client(
+            host=parts.hostname or "127.0.0.1",
+            port=parts.port or (8443 if secure else 8123),
+            secure=secure,
+            username=user,
+            password=password,
+            database=database,
+            query_retries=0,  # a statement in doubt is settled by the rules for doubt, never by a repeat
+            autogenerate_session_id=False,
+            send_receive_timeout=120,
+            compress="lz4",
+        )
+
+    return ClickHouse(connect)
