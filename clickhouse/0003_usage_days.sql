@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS usage_days {on_cluster}
     unpriced SimpleAggregateFunction(sum, Int64),
     estimated SimpleAggregateFunction(sum, Int64),
     errors SimpleAggregateFunction(sum, Int64),
-    checksum SimpleAggregateFunction(sum, UInt64),
+    checksum SimpleAggregateFunction(sum, Int64),
     latency SimpleAggregateFunction(sumMap, Map(Int16, Int64)),
     first_token SimpleAggregateFunction(sumMap, Map(Int16, Int64)),
     last_seen SimpleAggregateFunction(max, DateTime64(6, 'UTC'))

@@ -19,9 +19,9 @@ SELECT
     sum(sign * (price_status = 'unpriced')) AS unpriced,
     sum(sign * toInt64(usage_estimated)) AS estimated,
     sum(sign * (e.status = 'error')) AS errors,
-    sum(toUInt64(sign * reinterpretAsInt64(cityHash64(id)))) AS checksum,
-    sumMap(if(latency_ms IS NULL, map(), map(toInt16(round(log(greatest(latency_ms, 0.01)) / log(1.1))), toInt64(sign)))) AS latency,
-    sumMap(if(time_to_first_token_ms IS NULL, map(), map(toInt16(round(log(greatest(time_to_first_token_ms, 0.01)) / log(1.1))), toInt64(sign)))) AS first_token,
+    sum(sign * reinterpretAsInt64(cityHash64(id))) AS checksum,
+    sumMapIf(map(toInt16(round(log(greatest(ifNull(latency_ms, 1), 0.01)) / log(1.1))), toInt64(sign)), latency_ms IS NOT NULL) AS latency,
+    sumMapIf(map(toInt16(round(log(greatest(ifNull(time_to_first_token_ms, 1), 0.01)) / log(1.1))), toInt64(sign)), time_to_first_token_ms IS NOT NULL) AS first_token,
     max(ts) AS last_seen
 FROM events AS e
 GROUP BY account, tag, hour, provider, model, agent, tool_name, service_tier, status
