@@ -1,0 +1,186 @@
+"""An insert in doubt: what to do when it was not acknowledged at the first try. See docs/delivery.md.
+
+The raw table's offsets are the evidence; a token is trusted only while the server that took it is up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+from uuid import NAMESPACE_OID, uuid5
+
+import structlog
+
+from consumers.history import History
+from consumers.intents import Intent
+from pipeline import limits
+from pipeline.errors import StoreError
+from pipeline.row import DeadLetter, Row
+from pipeline.store import Store
+
+_say = structlog.get_logger()
+
+_TS = Row._fields.index("ts")
+_OFFSET = Row._fields.index("log_offset")
+_LOG_ROW = Row._fields.index("log_row")
+
+Rows = Sequence[tuple[object, ...]]
+
+
+class ServerClock(NamedTuple):
+    """What the server says of itself, in unix seconds: when it started and what time it is."""
+
+    start: int
+    now: int
+
+
+def ask_server(store: Store) -> ServerClock:
+    """Ask the server's own clock; machines' clocks are never compared. Raises StoreError."""
+    now, up = store.select("SELECT toUnixTimestamp(now()), toInt64(uptime())", seconds=5).rows[0]
+    return ServerClock(int(now) - int(up), int(now))
+
+
+def trusted(intent: Intent, before: ServerClock, after: ServerClock) -> bool:
+    """Whether the token is evidence: the same server all along (uptime is in whole seconds), well inside the window."""
+    same = abs(before.start - intent.server_start) <= 1 and abs(after.start - intent.server_start) <= 1
+    return same and 0 <= after.now - intent.server_time < limits.TRUST_SECONDS
+
+
+def hours_of(rows: Rows) -> set[int]:
+    """The unix hours whose rollups the rows touch."""
+    return {int(row[_TS]) // 3_600_000_000 for row in rows}  # type: ignore[call-overload]  # Row's field order says int
+
+
+def mark_doubtful(store: Store, hours: Iterable[int], cause: str, reason: str) -> None:
+    """Marks have ids derived from their cause, so that a new owner who comes to the same verdict marks the same."""
+    touched = sorted(hours)
+    if not touched:
+        return
+    now = int(time.time() * 1e6)
+    store.insert(
+        "doubtful_hours",
+        ("hour", "id", "marked_at", "reason", "cleared"),
+        (
+            [datetime.fromtimestamp(hour * 3600, UTC) for hour in touched],
+            [str(uuid5(NAMESPACE_OID, f"{cause}|{hour}|{now}")) for hour in touched],
+            [now] * len(touched),
+            [reason] * len(touched),
+            [0] * len(touched),
+        ),
+    )
+
+
+def by_column(rows: Rows) -> list[Sequence[object]]:
+    """Rows to columns."""
+    return list(zip(*rows, strict=True))
+
+
+class Doubt:
+    """The inserts in doubt of one range [start, end) of one partition; one attempt, n, at a time."""
+
+    def __init__(
+        self, store: Store, history: History, partition: int, start: int, end: int, token: str, rows: Rows,
+        set_aside: Callable[[int, str], DeadLetter],
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._history = history
+        self.partition, self.start, self.end = partition, start, end
+        self._token = token
+        self._rows = rows
+        self._set_aside = set_aside
+        self._pieces: list[Rows] | None = None
+        self.refused: list[DeadLetter] = []
+        self._refused_keys: set[tuple[int, int]] = set()
+
+    def retry_under_token(self, intent: Intent, can_reproduce: bool) -> bool:
+        """Step 2: the batch again under its own token when that is evidence. Answers whether it was trusted and taken."""
+        if not (can_reproduce and intent.attempt == 0 and self._rows):
+            return False
+        before = ask_server(self._store)
+        if not trusted(intent, before, before):
+            return False
+        try:
+            self._store.insert("events", Row._fields, by_column(self._rows), token=self._token)
+        except StoreError:
+            return False
+        return trusted(intent, before, ask_server(self._store))
+
+    def missing(self) -> list[tuple[object, ...]]:
+        """Step 3: the rows that the replay made and the raw table lacks. More rows than offsets is an alarm."""
+        present = self._history.rows_present(self.partition, self.start, self.end)
+        distinct = set(present)
+        if len(present) != len(distinct):
+            _say.error("raw_rows_doubled", partition=self.partition, start=self.start, end=self.end)
+        distinct |= self._refused_keys
+        return [row for row in self._rows if (row[_OFFSET], row[_LOG_ROW]) not in distinct]
+
+    def insert_missing(self, missing: Rows, attempt: int, end_at: int) -> None:
+        """One guarded statement under token#n: a worker that wakes up late adds nothing, or its statement has expired.
+
+        `end_at` is unix seconds of the server's clock. A data error halves the piece; a single refused row is set aside.
+        """
+        keys = {(row[_OFFSET], row[_LOG_ROW]) for row in missing}
+        pieces = [[r for r in piece if (r[_OFFSET], r[_LOG_ROW]) in keys] for piece in self._pieces or [missing]]
+        pieces = [piece for piece in pieces if piece] or [list(missing)]
+        piece, rest = pieces[0], pieces[1:]
+        try:
+            self._guarded(piece, attempt, end_at)
+        except StoreError as error:
+            if not error.data_error:
+                raise
+            if len(piece) > 1:
+                middle = len(piece) // 2
+                self._pieces = [piece[:middle], piece[middle:], *rest]
+            else:
+                offset, log_row = int(piece[0][_OFFSET]), int(piece[0][_LOG_ROW])  # type: ignore[call-overload]
+                self._refused_keys.add((offset, log_row))
+                self.refused.append(self._set_aside(offset, error.detail))
+                self._pieces = rest or None
+            return
+        self._pieces = rest or None
+
+    def _guarded(self, rows: Rows, attempt: int, end_at: int) -> None:
+        token = f"{self._token}#{attempt}"
+        scratch = f"scratch_{hashlib.sha256(token.encode()).hexdigest()[:24]}_{time.time_ns():x}"
+        columns = ", ".join(Row._fields)
+        self._store.execute(f"CREATE TABLE {scratch} AS events ENGINE = Memory")
+        try:
+            self._store.insert(scratch, Row._fields, by_column(rows))
+            self._store.execute(
+                f"INSERT INTO events ({columns}) SELECT {columns} FROM {scratch} "
+                f"WHERE throwIf(toUnixTimestamp(now()) > {int(end_at)}) = 0 AND (log_offset, log_row) NOT IN "
+                f"(SELECT log_offset, log_row FROM events WHERE log_partition = {int(self.partition)} "
+                f"AND log_offset >= {int(self.start)} AND log_offset < {int(self.end)} "
+                f"AND log_id IN (SELECT any(log_id) FROM {scratch}))",
+                query_id=token,
+                insert_deduplication_token=token,
+                insert_deduplicate=1,
+                deduplicate_blocks_in_dependent_materialized_views=1,
+                max_threads=1,
+                max_insert_threads=1,
+                max_block_size=10_000_000,
+                min_insert_block_size_rows=10_000_000,
+                min_insert_block_size_bytes=0,
+                max_execution_time=max(1, int(limits.INSERT_SECONDS)),
+            )
+        finally:
+            self._store.execute(f"DROP TABLE IF EXISTS {scratch}")
+
+
+def wait_for_running(store: Store, token_prefix: str, *, seconds: float) -> None:
+    """Step 1: wait until no INSERT of this partition runs. Raises StoreError after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        running = store.select(
+            "SELECT count() FROM system.processes WHERE startsWith(query_id, {prefix:String}) OR "
+            "(query NOT LIKE '%system.processes%' AND position(query, {prefix:String}) > 0)",
+            {"prefix": token_prefix},
+        ).rows[0][0]
+        if not running:
+            return
+        if time.monotonic() > deadline:
+            raise StoreError("an insert of this partition still runs")
+        time.sleep(0.05)

@@ -1,0 +1,156 @@
+"""What the raw table says about a partition: its windows rebuilt, identities looked up, offsets present.
+
+Every look-up of rows of the own partition has `log_offset < a`: in a replay of [a, b) stored rows at or after a do not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+
+from consumers.window import Window
+from pipeline import limits
+from pipeline.store import Store
+
+HOUR = 3_600_000_000  # microseconds
+
+Identity = tuple[str, str, str]  # account, trace id, event id
+
+_REBUILD = """
+SELECT received_at_us, identity, trace, user_trace, trace_id != '' FROM (
+    SELECT toUnixTimestamp64Micro(received_at) AS received_at_us,
+           xxHash64(concat(account, '\\0', trace_id, '\\0', toString(id))) AS identity,
+           xxHash64(concat(account, '\\0', trace_id)) AS trace,
+           xxHash64(concat(account, '\\0', trace_id, '\\0', user_id)) AS user_trace,
+           trace_id
+    FROM events
+    WHERE log_id = {log:String} AND log_partition = {partition:UInt32}
+      AND log_offset >= {low:UInt64} AND log_offset < {high:UInt64} AND sign = 1)
+"""
+
+
+class Windows:
+    """The three windows of one partition."""
+
+    def __init__(self) -> None:
+        self.identities = Window(limits.DEDUPE_WINDOW_SECONDS)
+        self.traces = Window(limits.TRACE_WINDOW_SECONDS)
+        self.user_traces = Window(limits.TRACE_WINDOW_SECONDS)
+
+
+class History:
+    """Look-ups for the partitions of one log."""
+
+    def __init__(self, store: Store, log_id: str) -> None:
+        self._store = store
+        self._log_id = log_id
+
+    def rebuild(self, partition: int, end: int) -> Windows:
+        """The windows as they stood before offset `end`: read backwards until two hours of receipts are covered."""
+        windows = Windows()
+        latest: int | None = None
+        high, step = end, 50_000
+        while high > 0:
+            low = max(0, high - step)
+            rows = self._store.select(
+                _REBUILD, {"log": self._log_id, "partition": partition, "low": low, "high": high}, seconds=120
+            ).rows
+            if rows:
+                received, identity, trace, user_trace, traced = (np.array(column) for column in zip(*rows, strict=True))
+                received = received.astype(np.int64)
+                windows.identities.add(identity.astype(np.uint64), received)
+                inside = traced.astype(bool)
+                windows.traces.add(trace.astype(np.uint64)[inside], received[inside])
+                windows.user_traces.add(user_trace.astype(np.uint64)[inside], received[inside])
+                latest = latest if latest is not None else int(received.max())
+                if int(received.min()) < latest - 2 * limits.TRACE_WINDOW_SECONDS * 1_000_000:
+                    break
+            elif latest is not None and step > 1_000_000:
+                break
+            high, step = low, step * 2
+        return windows
+
+    def stored(
+        self, identities: Sequence[tuple[Identity, int, int]], partition: int, before: int
+    ) -> set[Identity]:
+        """Which of (identity, earliest, latest possible timestamp in unix us) have a row of a smaller offset."""
+        found: set[Identity] = set()
+        by_account: dict[str, list[tuple[Identity, int, int]]] = {}
+        for item in identities:
+            by_account.setdefault(item[0][0], []).append(item)
+        for account, items in by_account.items():
+            for start in range(0, len(items), 2_000):
+                chunk = items[start : start + 2_000]
+                hours = {h for _, low, high in chunk for h in range(low // HOUR, high // HOUR + 1)}
+                rows = self._store.select(
+                    """
+                    SELECT trace_id, toString(id) FROM events
+                    WHERE account = {account:String} AND toStartOfHour(ts) IN {hours:Array(DateTime('UTC'))}
+                      AND id IN {ids:Array(UUID)} AND sign = 1
+                      AND (log_id != {log:String} OR (log_partition = {partition:UInt32} AND log_offset < {before:UInt64}))
+                    """,
+                    {
+                        "account": account,
+                        "hours": [datetime.fromtimestamp(h * 3600, UTC) for h in sorted(hours)],
+                        "ids": sorted({identity[2] for identity, _, _ in chunk}),
+                        "log": self._log_id,
+                        "partition": partition,
+                        "before": before,
+                    },
+                ).rows
+                found |= {(account, trace_id, event_id) for trace_id, event_id in rows}
+        return found
+
+    def traces_stored(self, wanted: Iterable[tuple[str, str, str]], partition: int, before: int) -> set[tuple[str, str, str]]:
+        """Which (account, trace id, user id) have rows of smaller offsets; and (account, trace id, "\\0") for any user."""
+        found: set[tuple[str, str, str]] = set()
+        pairs = sorted({(account, trace_id) for account, trace_id, _ in wanted})
+        for start in range(0, len(pairs), 2_000):
+            chunk = pairs[start : start + 2_000]
+            rows = self._store.select(
+                """
+                SELECT DISTINCT account, trace_id, user_id FROM events
+                WHERE account IN {accounts:Array(String)} AND trace_id IN {traces:Array(String)} AND sign = 1
+                  AND (log_id != {log:String} OR (log_partition = {partition:UInt32} AND log_offset < {before:UInt64}))
+                """,
+                {
+                    "accounts": sorted({a for a, _ in chunk}),
+                    "traces": sorted({t for _, t in chunk}),
+                    "log": self._log_id,
+                    "partition": partition,
+                    "before": before,
+                },
+            ).rows
+            for account, trace_id, user_id in rows:
+                found.add((account, trace_id, user_id))
+                found.add((account, trace_id, "\0"))
+        return found
+
+    def rows_present(self, partition: int, start: int, end: int) -> list[tuple[int, int]]:
+        """The (offset, log_row) pairs of [start, end) in the raw table, repeats included."""
+        rows = self._store.select(
+            """
+            SELECT log_offset, log_row FROM events
+            WHERE log_id = {log:String} AND log_partition = {partition:UInt32}
+              AND log_offset >= {start:UInt64} AND log_offset < {end:UInt64}
+            ORDER BY log_offset, log_row
+            """,
+            {"log": self._log_id, "partition": partition, "start": start, "end": end},
+        ).rows
+        return [(int(offset), int(row)) for offset, row in rows]
+
+    def replaced(self, account: str, event_id: str, trace_id: str, partition: int, before: int) -> list[tuple[object, ...]]:
+        """The stored rows (all columns, in order; times as unix us) of the event that a correction names."""
+        rows = self._store.select(
+            """
+            SELECT * REPLACE (toUnixTimestamp64Micro(ts) AS ts, toUnixTimestamp64Micro(received_at) AS received_at, toString(id) AS id)
+            FROM events
+            WHERE account = {account:String} AND id = {id:UUID} AND trace_id = {trace:String}
+              AND (log_id != {log:String} OR (log_partition = {partition:UInt32} AND log_offset < {before:UInt64}))
+            ORDER BY sign DESC
+            """,
+            {"account": account, "id": event_id, "trace": trace_id, "log": self._log_id, "partition": partition, "before": before},
+        ).rows
+        return list(rows)

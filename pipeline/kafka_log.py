@@ -1,0 +1,337 @@
+"""The log over Kafka. The only import of confluent_kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+from confluent_kafka.cimpl import NewTopic
+
+from pipeline import limits
+from pipeline.errors import Fenced, LogError, Unavailable
+from pipeline.log import Entry, Position, Watermarks
+from pipeline.record import Record, partition_of
+
+_say = structlog.get_logger()
+
+_FENCED = frozenset({KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION, KafkaError.FENCED_INSTANCE_ID})
+
+
+@dataclass(frozen=True)
+class KafkaSettings:
+    """Where the log is: `bootstrap` host:port list, the topic of events, the consumer group."""
+
+    bootstrap: str
+    topic: str = "percapita.events"
+    group: str = "percapita.consumers"
+    keys_topic: str = "percapita.keys"
+
+
+def create_topics(settings: KafkaSettings, *, partitions: int, replication: int) -> None:
+    """Make the topic of events and the compacted topic of keys where they do not exist."""
+    admin = AdminClient({"bootstrap.servers": settings.bootstrap})
+    common = {"min.insync.replicas": str(2 if replication > 2 else 1)}
+    events = NewTopic(settings.topic, partitions, replication, config={**common, "max.message.bytes": "2097152"})
+    keys = NewTopic(settings.keys_topic, 1, replication, config={**common, "cleanup.policy": "compact"})
+    for future in admin.create_topics([events, keys]).values():
+        try:
+            future.result(timeout=30)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise LogError(f"cannot create the topics: {error.args[0].str()}") from None
+
+
+def topic_id(bootstrap: str, topic: str, *, seconds: float = 15) -> str:
+    """The topic's id: a topic that was deleted and made again is another log."""
+    from confluent_kafka import TopicCollection
+
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            described = admin.describe_topics(TopicCollection([topic]), request_timeout=5)[topic].result(timeout=10)
+            return str(described.topic_id)
+        except KafkaException as error:
+            if time.monotonic() > deadline:
+                raise LogError(f"topic {topic}: {error.args[0].str()}") from None
+            time.sleep(0.2)
+
+
+class KafkaWriter:
+    """Idempotent producer with acks=all and an explicit partitioner; the queue is bounded and a full one answers."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._topic = settings.topic
+        self._producer = Producer(
+            {
+                "bootstrap.servers": settings.bootstrap,
+                "enable.idempotence": True,
+                "acks": "all",
+                "compression.type": "zstd",
+                "linger.ms": 5,
+                "message.max.bytes": 2 * 1024 * 1024,
+                "message.timeout.ms": int(limits.PUBLISH_SECONDS * 1000 * 0.9),
+                "queue.buffering.max.kbytes": limits.PUBLISH_BUFFER_BYTES // 1024,
+                "queue.buffering.max.messages": 500_000,
+                "topic.metadata.refresh.interval.ms": 30_000,
+                "socket.timeout.ms": 4_000,
+            }
+        )
+        self._partitions = 0
+        self._closed = False
+        self._last_failure = 0.0
+        self._poller = threading.Thread(target=self._poll, name="kafka-writer", daemon=True)
+        self._poller.start()
+
+    def _poll(self) -> None:
+        while not self._closed:
+            self._producer.poll(0.1)
+            if not self._partitions:
+                self._find_partitions()
+
+    def _find_partitions(self) -> None:
+        try:
+            found = self._producer.list_topics(self._topic, timeout=2).topics.get(self._topic)
+        except KafkaException:
+            return
+        if found is not None and not found.error and found.partitions:
+            self._partitions = len(found.partitions)
+
+    def ready(self) -> bool:
+        recently = time.monotonic() - self._last_failure < 1.0
+        return bool(self._partitions) and not self._closed and not recently
+
+    async def publish(self, records: Sequence[Record]) -> None:
+        if not records:
+            return
+        deadline = time.monotonic() + limits.PUBLISH_SECONDS
+        while not self._partitions:
+            if self._closed or time.monotonic() > deadline - 1:
+                raise Unavailable("the log cannot be reached")
+            await asyncio.sleep(0.05)
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        acknowledged = _Acknowledgements(len(records), loop, done)
+        try:
+            for record in records:
+                self._producer.produce(
+                    self._topic,
+                    value=record.value,
+                    key=record.key,
+                    partition=partition_of(record.key, self._partitions),
+                    on_delivery=acknowledged,
+                )
+        except BufferError:
+            raise Unavailable("the buffer before the log is full") from None
+        error = await done
+        if error is not None:
+            self._last_failure = time.monotonic()
+            raise Unavailable("the log did not take the batch")
+
+    async def close(self) -> None:
+        left = await asyncio.get_running_loop().run_in_executor(None, self._producer.flush, limits.PUBLISH_SECONDS)
+        self._closed = True
+        if left:
+            _say.warning("log_flush_incomplete", messages=left)
+
+
+class _Acknowledgements:
+    """Resolves its future when the last of `count` deliveries is reported; with the first error if there was one."""
+
+    def __init__(self, count: int, loop: asyncio.AbstractEventLoop, done: asyncio.Future[None]) -> None:
+        self._left = count
+        self._loop = loop
+        self._done = done
+        self._error: KafkaError | None = None
+
+    def __call__(self, error: KafkaError | None, _message: Message) -> None:
+        self._left -= 1
+        self._error = self._error or error
+        if self._left == 0:
+            self._loop.call_soon_threadsafe(self._resolve)
+
+    def _resolve(self) -> None:
+        if not self._done.done():
+            self._done.set_result(self._error)  # type: ignore[arg-type]  # the error travels as a value
+
+
+class KafkaReader:
+    """One member of the consumer group. Classic protocol, cooperative-sticky, commits only by hand and with metadata."""
+
+    def __init__(self, settings: KafkaSettings, *, session_seconds: float = limits.SESSION_SECONDS) -> None:
+        self._topic = settings.topic
+        self.log_id = topic_id(settings.bootstrap, settings.topic)
+        self._assigned: set[int] = set()
+        self._on_assigned: Callable[[dict[int, Position]], None] = lambda _: None
+        self._on_revoked: Callable[[set[int]], None] = lambda _: None
+        self._on_lost: Callable[[set[int]], None] = lambda _: None
+        self._commit_started: float | None = None
+        self._session_seconds = session_seconds
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": settings.bootstrap,
+                "group.id": settings.group,
+                "group.protocol": "classic",
+                "partition.assignment.strategy": "cooperative-sticky",
+                "session.timeout.ms": int(session_seconds * 1000),
+                "heartbeat.interval.ms": max(200, int(session_seconds * 1000 / 5)),
+                "max.poll.interval.ms": 300_000,
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "error",
+                "fetch.wait.max.ms": 50,
+                "fetch.error.backoff.ms": 100,
+                "queued.max.messages.kbytes": 65_536,
+                "fetch.message.max.bytes": 4 * 1024 * 1024,
+                "topic.metadata.refresh.interval.ms": 10_000,
+            }
+        )
+        threading.Thread(target=self._watch_commits, name="commit-watchdog", daemon=True).start()
+
+    def _watch_commits(self) -> None:
+        # A blocked C call cannot be interrupted: a worker whose commit hangs past its session must not go on afterwards.
+        while True:
+            time.sleep(0.25)
+            started = self._commit_started
+            if started is not None and time.monotonic() - started > max(limits.COMMIT_SECONDS, self._session_seconds) + 5:
+                _say.error("commit_past_its_deadline")
+                os._exit(70)
+
+    def on_change(
+        self,
+        assigned: Callable[[dict[int, Position]], None],
+        revoked: Callable[[set[int]], None],
+        lost: Callable[[set[int]], None],
+    ) -> None:
+        self._on_assigned, self._on_revoked, self._on_lost = assigned, revoked, lost
+        self._consumer.subscribe([self._topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose)
+
+    def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        numbers = [p.partition for p in partitions]
+        positions = self.committed(numbers)
+        consumer.incremental_assign([TopicPartition(self._topic, n, positions[n].offset) for n in numbers])
+        self._assigned |= set(numbers)
+        self._on_assigned(positions)
+
+    def _revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        numbers = {p.partition for p in partitions}
+        try:
+            self._on_revoked(numbers)
+        finally:
+            self._assigned -= numbers
+            consumer.incremental_unassign(partitions)
+
+    def _lose(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        numbers = {p.partition for p in partitions}
+        self._assigned -= numbers
+        self._on_lost(numbers)
+        consumer.incremental_unassign(partitions)
+
+    def read(self, max_records: int, max_seconds: float) -> list[Entry]:
+        entries: list[Entry] = []
+        try:
+            messages = self._consumer.consume(max_records, max_seconds)
+        except KafkaException as error:
+            raise LogError(error.args[0].str()) from None
+        for message in messages:
+            error = message.error()
+            if error is None:
+                entries.append(Entry(message.partition(), message.offset(), message.value() or b""))
+            elif error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+                # With any other reset policy this would be loss or doubling in silence.
+                raise LogError(f"partition {message.partition()}: its committed offset is no longer in the log")
+            elif error.fatal():
+                raise LogError(error.str())
+            elif error.code() not in (KafkaError._PARTITION_EOF, KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
+                _say.warning("log_event", code=error.name())
+        return entries
+
+    def assigned(self) -> frozenset[int]:
+        return frozenset(self._assigned)
+
+    def committed(self, partitions: Iterable[int]) -> dict[int, Position]:
+        asked = [TopicPartition(self._topic, n) for n in partitions]
+        try:
+            found = self._consumer.committed(asked, timeout=15)
+        except KafkaException as error:
+            raise LogError(error.args[0].str()) from None
+        positions = {}
+        for p in found:
+            if p.error is not None:
+                raise LogError(p.error.str())
+            if p.offset < 0:
+                positions[p.partition] = Position(self.watermarks(p.partition).low, "")
+            else:
+                positions[p.partition] = Position(p.offset, p.metadata or "")
+        return positions
+
+    def seek(self, partition: int, offset: int) -> None:
+        self._consumer.seek(TopicPartition(self._topic, partition, offset))
+
+    def pause(self, partitions: Iterable[int]) -> None:
+        self._consumer.pause([TopicPartition(self._topic, n) for n in partitions])
+
+    def resume(self, partitions: Iterable[int]) -> None:
+        self._consumer.resume([TopicPartition(self._topic, n) for n in partitions])
+
+    def commit(self, positions: Mapping[int, Position]) -> None:
+        """Only partitions assigned now: the broker checks member and generation, never ownership."""
+        foreign = set(positions) - self._assigned
+        if foreign:
+            raise LogError(f"partitions {sorted(foreign)} are not assigned")
+        offsets = []
+        for number, (offset, note) in positions.items():
+            if len(note.encode()) > limits.COMMIT_METADATA_BYTES:
+                raise LogError("commit metadata above the broker's limit")
+            offsets.append(TopicPartition(self._topic, number, offset, metadata=note))
+        self._commit_started = time.monotonic()
+        try:
+            answered = self._consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            code = error.args[0].code()
+            raise (Fenced if code in _FENCED else LogError)(error.args[0].str()) from None
+        finally:
+            self._commit_started = None
+        for p in answered or ():
+            if p.error is not None:
+                raise (Fenced if p.error.code() in _FENCED else LogError)(p.error.str())
+
+    def watermarks(self, partition: int) -> Watermarks:
+        try:
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=10)
+        except KafkaException as error:
+            raise LogError(error.args[0].str()) from None
+        return Watermarks(low, high)
+
+    def leave(self) -> None:
+        self._consumer.close()
+
+
+def probe_metadata(settings: KafkaSettings) -> None:
+    """Refuse to start on a broker that does not keep commit metadata: the intents would be lost."""
+    group = f"{settings.group}.probe"
+    consumer = Consumer({"bootstrap.servers": settings.bootstrap, "group.id": group, "enable.auto.commit": False})
+    try:
+        mark = TopicPartition(settings.topic, 0, 0, metadata="percapita-probe")
+        consumer.commit(offsets=[mark], asynchronous=False)
+        kept = consumer.committed([TopicPartition(settings.topic, 0)], timeout=10)[0].metadata
+    except KafkaException as error:
+        raise LogError(f"cannot probe commit metadata: {error.args[0].str()}") from None
+    finally:
+        consumer.close()
+    if kept != "percapita-probe":
+        raise LogError("the broker does not keep commit metadata (offset.metadata.max.bytes)")
+
+
+def retention_ms(settings: KafkaSettings) -> int:
+    """How long the topic keeps its records, in milliseconds; -1 for ever."""
+    admin = AdminClient({"bootstrap.servers": settings.bootstrap})
+    resource = ConfigResource(ResourceType.TOPIC, settings.topic)
+    return int(admin.describe_configs([resource])[resource].result(timeout=10)["retention.ms"].value)
