@@ -165,6 +165,8 @@ class _Acknowledgements:
 class KafkaReader:
     """One member of the consumer group. Classic protocol, cooperative-sticky, commits only by hand and with metadata."""
 
+    replays = True
+
     def __init__(self, settings: KafkaSettings, *, session_seconds: float = limits.SESSION_SECONDS) -> None:
         self._topic = settings.topic
         self.log_id = topic_id(settings.bootstrap, settings.topic)

@@ -55,6 +55,7 @@ class LogReader(Protocol):
     """The worker's side; every method is called from one thread, the poll thread."""
 
     log_id: str
+    replays: bool  # whether records can be read again after a restart
 
     def read(self, max_records: int, max_seconds: float) -> list[Entry]:
         """The next entries of the assigned partitions, moving on past what it returns; [] after `max_seconds`."""
@@ -102,6 +103,7 @@ class InProcessLog:
     """
 
     PARTITION = 0
+    replays = False
 
     def __init__(self, state: Path, *, log_id: str, next_offset: int) -> None:
         """`next_offset` is behind the largest stored offset; `state` is written with every commit."""
