@@ -6,13 +6,17 @@ Every look-up of rows of the own partition has `log_offset < a`: in a replay of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import numpy as np
 
 from consumers.window import Window
 from pipeline import limits
 from pipeline.store import Store
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 HOUR = 3_600_000_000  # microseconds
 
@@ -145,12 +149,18 @@ class History:
         """The stored rows (all columns, in order; times as unix us) of the event that a correction names."""
         rows = self._store.select(
             """
-            SELECT * REPLACE (toUnixTimestamp64Micro(ts) AS ts, toUnixTimestamp64Micro(received_at) AS received_at, toString(id) AS id)
-            FROM events
+            SELECT * FROM events
             WHERE account = {account:String} AND id = {id:UUID} AND trace_id = {trace:String}
               AND (log_id != {log:String} OR (log_partition = {partition:UInt32} AND log_offset < {before:UInt64}))
             ORDER BY sign DESC
             """,
             {"account": account, "id": event_id, "trace": trace_id, "log": self._log_id, "partition": partition, "before": before},
         ).rows
-        return list(rows)
+        return [tuple(_as_inserted(value) for value in row) for row in rows]
+
+
+def _as_inserted(value: object) -> object:
+    """A value as read -> as `Row` holds it: unix us for times, text for ids."""
+    if isinstance(value, datetime):
+        return (value.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+    return str(value) if isinstance(value, UUID) else value
