@@ -1,0 +1,45 @@
+# make up      run the product on this machine        make test    run the tests
+# make check   style, types, layers                   make bench B=B1
+.DEFAULT_GOAL := help
+.PHONY: help setup up test check format bench lock
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+setup: $(STAMP)
+
+$(STAMP): requirements-dev.lock pyproject.toml sdk/python/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Percapita needs Python 3.11 or newer")'
+	@echo "setting up $(VENV): locked dependencies (about a minute) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e sdk/python
+	@touch $(STAMP)
+
+up: setup
+	@$(BIN)/percapita up
+
+test: setup
+	@$(BIN)/python -m pytest
+
+check: setup
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: setup
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: setup
+	@$(BIN)/python -m bench $(B) $(ARGS)
+
+lock:
+	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header pyproject.toml --group test --group check --group build -o requirements-dev.lock
+	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header pyproject.toml --group build -c requirements-dev.lock -o requirements.lock
