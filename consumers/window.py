@@ -18,17 +18,17 @@ _RUN_RATIO = 4  # a run at most this many times longer than the next is merged w
 
 def identity_hash(account: str, trace_id: str, event_id: str) -> int:
     """xxHash64 of the identity; the same as SQL's `xxHash64(concat(account, '\\0', trace_id, '\\0', toString(id)))`."""
-    return xxhash.xxh64_intdigest(f"{account}\0{trace_id}\0{event_id}")
+    return xxhash.xxh64_intdigest(f"{account}\0{trace_id}\0{event_id}".encode())
 
 
 def trace_hash(account: str, trace_id: str) -> int:
     """Hash of a trace."""
-    return xxhash.xxh64_intdigest(f"{account}\0{trace_id}")
+    return xxhash.xxh64_intdigest(f"{account}\0{trace_id}".encode())
 
 
 def user_trace_hash(account: str, trace_id: str, user_id: str) -> int:
     """Hash of a trace as one user sees it."""
-    return xxhash.xxh64_intdigest(f"{account}\0{trace_id}\0{user_id}")
+    return xxhash.xxh64_intdigest(f"{account}\0{trace_id}\0{user_id}".encode())
 
 
 class Window:
