@@ -176,3 +176,16 @@ def _cumulative(weights: list[float]) -> list[float]:
         total += weight
         sums.append(total)
     return sums
+
+
+def with_duplicates(events: Iterator[dict[str, Any]], share: float, seed: int) -> Iterator[dict[str, Any]]:
+    """The same events, a share of them again within the next few hundred, as retries come."""
+    rng = random.Random(seed + 1)
+    held: list[dict[str, Any]] = []
+    for event in events:
+        yield event
+        if rng.random() < share:
+            held.append(event)
+        if held and rng.random() < share:
+            yield held.pop(rng.randrange(len(held)))
+    yield from held
