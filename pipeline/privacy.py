@@ -1,0 +1,67 @@
+"""Event x privacy mode -> Event. minimal drops content, standard redacts it, full keeps it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pipeline.event import Event, Privacy
+from pipeline.redact import RULES_VERSION, redact, redact_json
+
+__all__ = ["RULES_VERSION", "apply_privacy", "strip_content"]
+
+CONTENT = ("prompt", "response", "tool_arguments", "tool_result", "logs", "metadata")
+_TIER_KEYS = frozenset({"service_tier", "inference_geo", "speed"})
+
+
+def apply_privacy(event: Event, mode: Privacy) -> Event:
+    """The event as that mode may store it; the same object when nothing changes."""
+    if mode == "full":
+        return event
+    if mode == "minimal":
+        return strip_content(event)
+    changes: dict[str, Any] = {}
+    for name in CONTENT:
+        raw = getattr(event, name)
+        if raw is not None:
+            held = bytes(raw)
+            clean = redact_json(held)
+            if clean is not held:
+                changes[name] = msgspec.Raw(clean)
+    if event.error_message and (message := redact(event.error_message)) is not event.error_message:
+        changes["error_message"] = message
+    if event.usage is not None:
+        held = bytes(event.usage)
+        clean = redact_json(held)
+        if clean is not held:
+            changes["usage"] = msgspec.Raw(clean)
+    return msgspec.structs.replace(event, **changes) if changes else event
+
+
+def strip_content(event: Event) -> Event:
+    """Without any content: what minimal may store, and all of it that may reach the log."""
+    changes: dict[str, Any] = {name: None for name in CONTENT if getattr(event, name) is not None}
+    if event.error_message:
+        changes["error_message"] = ""
+    if event.usage is not None:
+        found = msgspec.json.decode(event.usage)
+        numbers = _numbers(found)
+        if numbers != found:
+            changes["usage"] = msgspec.Raw(msgspec.json.encode(numbers))
+    return msgspec.structs.replace(event, **changes) if changes else event
+
+
+def _numbers(value: Any) -> Any:
+    """Only counts and tiers of a usage object: an unknown one could carry text."""
+    if not isinstance(value, dict):
+        return {}
+    kept: dict[str, Any] = {}
+    for name, item in value.items():
+        if len(name) > 64:
+            continue
+        if isinstance(item, dict):
+            kept[name] = _numbers(item)
+        elif item is None or isinstance(item, (int, float)) or (name in _TIER_KEYS and isinstance(item, str) and len(item) < 64):
+            kept[name] = item
+    return kept
