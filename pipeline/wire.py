@@ -1,0 +1,369 @@
+"""The JSON text of one event -> Event | Rejected: every rule of the wire, the first that is broken named."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+import secrets
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from pipeline import limits
+from pipeline.body import depth, has_duplicates
+from pipeline.event import Event
+from pipeline.usage import usage_problem
+
+
+class Rejected(NamedTuple):
+    """An event that is not taken: its place, its id where that is a UUID, and why. Never a value of the sender."""
+
+    index: int
+    id: str | None
+    code: str
+    detail: str
+    pointer: str
+
+
+class _Refusal(Exception):  # noqa: N818  # control flow inside this file only
+    def __init__(self, code: str, field: str, detail: str) -> None:
+        super().__init__(code)
+        self.code, self.field, self.detail = code, field, detail
+
+
+_TYPES = frozenset({"llm", "tool", "log", "trace", "custom"})
+_STATUSES = frozenset({"ok", "error", "aborted"})
+_PRIVACY = frozenset({"minimal", "standard", "full"})
+_STRINGS = {
+    "trace_id": limits.TRACE_ID_CHARS, "span_id": limits.TRACE_ID_CHARS, "parent_span_id": limits.TRACE_ID_CHARS,
+    "name": limits.NAME_CHARS, "session_id": limits.SESSION_ID_CHARS, "provider": limits.MODEL_CHARS,
+    "model": limits.MODEL_CHARS, "agent": limits.AGENT_CHARS, "operation": limits.SESSION_ID_CHARS,
+    "tool_name": limits.SESSION_ID_CHARS, "service_tier": limits.SESSION_ID_CHARS,
+    "processing": limits.SESSION_ID_CHARS, "speed": limits.SESSION_ID_CHARS,
+    "error_code": limits.REASON_CHARS, "finish_reason": limits.REASON_CHARS,
+}  # fmt: skip
+_CONTENT = ("prompt", "response", "tool_arguments", "tool_result", "logs")
+FIELDS = frozenset({
+    "id", "type", "timestamp", "privacy", "usage", "usage_estimated", "cost_usd", "latency_ms", "time_to_first_token_ms",
+    "status", "error_message", "metadata", "replaces", *_STRINGS, *_CONTENT,
+})  # fmt: skip
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_MONEY = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+_RFC3339 = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:([Zz])|([+-])(\d\d):(\d\d))"
+)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_LONG_NUMBER = re.compile(rb"[0-9]{%d}" % limits.NUMBER_DIGITS)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+def parse_event(raw: bytes, index: int, now: int) -> Event | Rejected:
+    """One event. `now` is unix us: the time of receipt."""
+    try:
+        value, repaired, size = _read(raw)
+    except _Refusal as refusal:
+        return Rejected(index, None, refusal.code, refusal.detail, "")
+    try:
+        if size > limits.EVENT_BYTES:
+            raise _Refusal("event_too_large", "", f"at most {limits.EVENT_BYTES} bytes as compact JSON")
+        return _event(value, repaired, now)
+    except _Refusal as refusal:
+        return Rejected(index, _id_of(value), refusal.code, refusal.detail, _pointer(refusal.field))
+
+
+def _read(raw: bytes) -> tuple[dict[str, Any], bool, int]:
+    """The object, whether surrogates were mended, and its size as compact JSON."""
+    if raw.count(b"[") + raw.count(b"{") > limits.NESTING_LEVELS and depth(raw) > limits.NESTING_LEVELS:
+        raise _Refusal("too_deep", "", f"at most {limits.NESTING_LEVELS} levels")
+    repaired = False
+    try:
+        value = _decode(raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        value, repaired = _mend(raw)
+    if not isinstance(value, dict):
+        raise _Refusal("not_an_object", "", "an event is a JSON object")
+    compact = _encode(value)
+    # Equal bytes cannot hide a key that came twice; only other spellings are looked at again.
+    if compact != raw and has_duplicates(raw):
+        raise _Refusal("duplicate_key", "", "the same key twice in an object")
+    if b"e" in raw or b"E" in raw:
+        _finite(value)
+    return value, repaired, len(compact)
+
+
+def _mend(raw: bytes) -> tuple[Any, bool]:
+    """What a strict reader refuses: lone surrogates become U+FFFD; numbers that are none refuse the event."""
+    if _LONG_NUMBER.search(raw):
+        raise _Refusal("invalid_number", "", "a number is too long")
+
+    def no_number(_: str) -> Any:
+        raise _Refusal("invalid_number", "", "NaN and infinity are not JSON")
+
+    try:
+        value = json.loads(raw, parse_constant=no_number)
+    except (ValueError, RecursionError):
+        raise _Refusal("invalid_json", "", "not JSON") from None
+    mended = False
+
+    def mend(item: Any) -> Any:
+        nonlocal mended
+        if isinstance(item, str):
+            if _SURROGATE.search(item):
+                mended = True
+                return _SURROGATE.sub("\ufffd", item)
+            return item
+        if isinstance(item, list):
+            return [mend(i) for i in item]
+        if isinstance(item, dict):
+            return {mend(k): mend(v) for k, v in item.items()}
+        if isinstance(item, float) and not math.isfinite(item):
+            raise _Refusal("invalid_number", "", "a number is out of range")
+        return item
+
+    return mend(value), mended
+
+
+def _finite(value: Any) -> None:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise _Refusal("invalid_number", "", "a number is out of range")
+    elif isinstance(value, dict):
+        for item in value.values():
+            _finite(item)
+    elif isinstance(value, list):
+        for item in value:
+            _finite(item)
+
+
+def _event(value: dict[str, Any], repaired: bool, now: int) -> Event:
+    unknown = value.keys() - FIELDS
+    if unknown:
+        _unknown(unknown)
+    given: dict[str, Any] = {}
+    kind = value.get("type", "llm")
+    if kind is None:
+        kind = "llm"
+    _one_of(kind, _TYPES, "type")
+    given["type"] = kind
+    given["id"] = event_id(value.get("id"), now)
+    stamp = value.get("timestamp")
+    if stamp is None:
+        given["timestamp"], given["dated"] = now, False
+    else:
+        given["timestamp"] = timestamp(stamp, now)
+    for name, longest in _STRINGS.items():
+        text = value.get(name)
+        if text is not None and text != "":
+            given[name] = _string(text, name, longest)
+    for name, allowed in (("status", _STATUSES), ("privacy", _PRIVACY)):
+        word = value.get(name)
+        if word is not None:
+            _one_of(word, allowed, name)
+            given[name] = word
+    for name in ("latency_ms", "time_to_first_token_ms"):
+        number = value.get(name)
+        if number is not None:
+            given[name] = _duration(number, name)
+    estimated = value.get("usage_estimated")
+    if estimated is not None:
+        if not isinstance(estimated, bool):
+            raise _Refusal("invalid_type", "usage_estimated", "true or false")
+        given["usage_estimated"] = estimated
+    usage = value.get("usage")
+    if usage is not None:
+        problem = usage_problem(usage)
+        if problem:
+            raise _Refusal(problem[0], problem[1], problem[2])
+        given["usage"] = msgspec.Raw(_encode(usage))
+    cost = value.get("cost_usd")
+    if cost is not None:
+        given["cost_usd"] = _money(cost)
+    replaces = value.get("replaces")
+    if replaces is not None:
+        given["replaces"] = _uuid(replaces, "replaces")
+    message = value.get("error_message")
+    if message is not None:
+        if not isinstance(message, str):
+            raise _Refusal("invalid_type", "error_message", "a string")
+        given["error_message"] = message
+    for name in _CONTENT:
+        content = value.get(name)
+        if content is not None:
+            given[name] = msgspec.Raw(_encode(content))
+    metadata = value.get("metadata")
+    if metadata is not None:
+        _metadata(metadata, given)
+    if repaired:
+        given["flags"] = ("text_repaired",)
+    return Event(**given)
+
+
+def _unknown(unknown: set[str]) -> None:
+    name = min(unknown)
+    if not _NAME.fullmatch(name):
+        raise _Refusal("unknown_field", "", "a field with a name that no field has")
+    near = difflib.get_close_matches(name, FIELDS, 1)
+    raise _Refusal("unknown_field", name, f"no such field{f'; did you mean {near[0]}?' if near else ''}")
+
+
+def _one_of(word: Any, allowed: frozenset[str], field: str) -> None:
+    if not isinstance(word, str):
+        raise _Refusal("invalid_type", field, "a string")
+    if word not in allowed:
+        raise _Refusal("invalid_value", field, f"one of {', '.join(sorted(allowed))}")
+
+
+def _string(text: Any, field: str, longest: int) -> str:
+    if not isinstance(text, str):
+        raise _Refusal("invalid_type", field, "a string")
+    if len(text) > longest:
+        raise _Refusal("too_long", field, f"at most {longest} characters")
+    if "\0" in text:
+        raise _Refusal("nul_character", field, "NUL is not taken here")
+    return text
+
+
+def _duration(number: Any, field: str) -> float:
+    if isinstance(number, bool) or not isinstance(number, (int, float)):
+        raise _Refusal("invalid_type", field, "a number of milliseconds")
+    if not 0 <= number <= 1e12:
+        raise _Refusal("invalid_number", field, "0 or more milliseconds")
+    return float(number)
+
+
+def _money(cost: Any) -> str:
+    if not isinstance(cost, str):
+        raise _Refusal("invalid_type", "cost_usd", "a decimal string")
+    if not _MONEY.fullmatch(cost):
+        raise _Refusal("invalid_value", "cost_usd", "not negative, at most 9 digits before and 9 after the point")
+    return f"{Decimal(cost):f}"
+
+
+def event_id(given: Any, now: int) -> str:
+    """A UUID in lower case with hyphens; a new UUIDv7 where there is none."""
+    if given is None:
+        return new_id(now)
+    return _uuid(given, "id")
+
+
+def _uuid(given: Any, field: str) -> str:
+    if not isinstance(given, str):
+        raise _Refusal("invalid_type", field, "a UUID as a string")
+    try:
+        value = UUID(given)
+    except ValueError:
+        raise _Refusal("invalid_id", field, "a UUID") from None
+    if value.int == 0:
+        raise _Refusal("invalid_id", field, "the nil UUID is nobody's")
+    return str(value)
+
+
+def new_id(now: int) -> str:
+    """A UUIDv7 of unix us `now`."""
+    random = secrets.randbits(74)
+    milliseconds = (now // 1000) & (2**48 - 1)
+    return str(UUID(int=milliseconds << 80 | 7 << 76 | (random >> 62) << 64 | 2 << 62 | random & (2**62 - 1)))
+
+
+def timestamp(given: Any, now: int) -> int:
+    """Unix us of RFC 3339 with an offset, or of unix milliseconds; digits behind the microsecond are cut."""
+    if isinstance(given, str):
+        at = _rfc3339(given)
+    elif isinstance(given, bool) or not isinstance(given, (int, float)):
+        raise _Refusal("invalid_timestamp", "timestamp", "RFC 3339 with an offset, or unix milliseconds")
+    elif abs(given) > 1e15:
+        raise _Refusal("invalid_timestamp", "timestamp", "unix time is in milliseconds")
+    else:
+        at = given * 1000 if isinstance(given, int) else math.floor(Decimal(repr(given)) * 1000)
+    if at > now + limits.FUTURE_SECONDS * 1_000_000:
+        raise _Refusal("timestamp_in_future", "timestamp", "more than 10 minutes ahead")
+    if at < now - limits.PAST_SECONDS * 1_000_000:
+        raise _Refusal("timestamp_too_old", "timestamp", "more than 90 days behind")
+    return at
+
+
+def _rfc3339(text: str) -> int:
+    found = _RFC3339.fullmatch(text) if len(text) <= 64 and text.isascii() else None
+    if found is None:
+        raise _Refusal("invalid_timestamp", "timestamp", "RFC 3339 with an offset, or unix milliseconds")
+    year, month, day, hour, minute, second, fraction, zulu, sign, ahead, rest = found.groups()
+    try:
+        leap = second == "60"
+        at = datetime(int(year), int(month), int(day), int(hour), int(minute), 59 if leap else int(second), tzinfo=UTC)
+        seconds = (at - _EPOCH) // timedelta(seconds=1) + leap
+    except ValueError:
+        raise _Refusal("invalid_timestamp", "timestamp", "no such day or time") from None
+    if not zulu:
+        if int(ahead) > 23 or int(rest) > 59:
+            raise _Refusal("invalid_timestamp", "timestamp", "no such offset")
+        offset = int(ahead) * 3600 + int(rest) * 60
+        seconds -= offset if sign == "+" else -offset
+    return seconds * 1_000_000 + int(((fraction or "") + "000000")[:6])
+
+
+def _metadata(metadata: Any, given: dict[str, Any]) -> None:
+    if not isinstance(metadata, dict):
+        raise _Refusal("invalid_type", "metadata", "an object")
+    tags = metadata.get("tags")
+    rest = {name: item for name, item in metadata.items() if name != "tags"}
+    if tags is not None:
+        _tags(tags, given)
+    if rest:
+        encoded = _encode(rest)
+        if len(encoded) > limits.METADATA_BYTES:
+            raise _Refusal("too_long", "metadata", f"at most {limits.METADATA_BYTES} bytes without tags")
+        given["metadata"] = msgspec.Raw(encoded)
+
+
+def _tags(tags: Any, given: dict[str, Any]) -> None:
+    if not isinstance(tags, dict):
+        raise _Refusal("invalid_type", "metadata.tags", "a flat object of strings")
+    if len(tags) > limits.TAG_KEYS:
+        raise _Refusal("too_many_tags", "metadata.tags", f"at most {limits.TAG_KEYS} keys")
+    kept: dict[str, str] = {}
+    for key, value in tags.items():
+        if not _NAME.fullmatch(key):
+            raise _Refusal("invalid_tag_key", "metadata.tags", "a key is 1 to 64 of A-Z a-z 0-9 _ . -")
+        text = value if isinstance(value, str) else _tag_text(value, key)
+        if len(text) > limits.TAG_VALUE_CHARS:
+            raise _Refusal("too_long", f"metadata.tags.{key}", f"at most {limits.TAG_VALUE_CHARS} characters")
+        if "\0" in text:
+            raise _Refusal("nul_character", f"metadata.tags.{key}", "NUL is not taken here")
+        if text:
+            kept[key] = text
+    user = kept.pop("userId", "")
+    if user:
+        given["user_id"] = user
+    if kept:
+        given["tags"] = kept
+
+
+def _tag_text(value: Any, key: str) -> str:
+    """Numbers and booleans as their JSON text; null is no tag."""
+    if value is None:
+        return ""
+    if isinstance(value, (bool, int, float)):
+        return _encode(value).decode()
+    raise _Refusal("invalid_type", f"metadata.tags.{key}", "a string")
+
+
+def _pointer(field: str) -> str:
+    """The field as a JSON pointer; only names that are safe to repeat."""
+    parts = field.split(".") if not field.startswith("metadata.tags.") else ["metadata", "tags", field[14:]]
+    return "".join(f"/{part}" for part in parts if _NAME.fullmatch(part)) if field else ""
+
+
+def _id_of(value: dict[str, Any]) -> str | None:
+    try:
+        return _uuid(value.get("id"), "id")
+    except _Refusal:
+        return None
+
+
