@@ -1,0 +1,35 @@
+"""Serving an app: uvloop, readiness off at SIGTERM, drain, flush, exit 0."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import structlog
+from aiohttp import web
+
+from collector.app import INTAKE
+from pipeline import metrics
+from pipeline.http import HardenedRunner, quiet_loggers
+
+_say = structlog.get_logger()
+
+
+async def serve(app: web.Application, host: str, port: int, *, metrics_port: int = 0) -> None:
+    """Until SIGTERM or SIGINT; then stop taking, answer what is in flight, flush."""
+    quiet_loggers()
+    if metrics_port:
+        metrics.serve(metrics_port)
+    runner = HardenedRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, host, port, backlog=1024)
+    await site.start()
+    _say.info("serving", host=host, port=runner.addresses[0][1])
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+    if INTAKE in app:
+        app[INTAKE].draining = True
+    await runner.cleanup()

@@ -1,0 +1,197 @@
+"""The embedded mode: collector, one worker thread, query service and pages in one process, chDB on disk, one port."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import threading
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from aiohttp import web
+
+from collector.app import Intake, add_collector_routes
+from consumers.audit import Auditor
+from consumers.lane import Stored
+from consumers.worker import Worker
+from pipeline import admin, limits, metrics
+from pipeline.config import Settings
+from pipeline.errors import Unauthorized
+from pipeline.http import HardenedRunner, bearer, problems, quiet_loggers
+from pipeline.keys import FileKeys, KeyBook, write_private
+from pipeline.log import InProcessLog
+from pipeline.price import PriceBook
+from pipeline.process import Context
+from pipeline.store import ClickHouse, Engines, migrate, open_chdb
+
+_say = structlog.get_logger()
+
+
+@dataclass
+class Embedded:
+    """What a data folder holds, opened by one process."""
+
+    folder: Path
+    store: ClickHouse
+    keys: FileKeys
+    log_id: str
+
+    @classmethod
+    def open(cls, folder: Path) -> Embedded:
+        """Open, making what is missing; tables are brought to this version."""
+        folder.mkdir(parents=True, exist_ok=True)
+        store = open_chdb(folder / "store")
+        migrate(store, Engines())
+        name = folder / "log-id"
+        if not name.exists():
+            name.write_text(str(uuid4()), encoding="utf-8")
+        return cls(folder, store, FileKeys(folder / "keys.json"), name.read_text(encoding="utf-8").strip())
+
+    def log(self) -> InProcessLog:
+        """The in-process log, continuing behind the largest stored offset."""
+        row = self.store.select(
+            "SELECT max(log_offset), count() FROM events WHERE log_id = {log:String}", {"log": self.log_id}
+        ).rows[0]
+        return InProcessLog(self.folder / "position.json", log_id=self.log_id, next_offset=int(row[0]) + 1 if row[1] else 0)
+
+    def first_keys(self) -> dict[str, str] | None:
+        """Keys of a new account, also written to dev-keys.json; None when there is an account already."""
+        if self.keys.accounts():
+            return None
+        made = admin.create_account(self.keys, "local")
+        found: dict[str, str] = made["keys"]
+        write_private(self.folder / "dev-keys.json", json.dumps(found, indent=1) + "\n")
+        return found
+
+    def close(self) -> None:
+        """Release the engine."""
+        self.store.close()
+
+
+def find_running(folder: Path) -> dict[str, Any] | None:
+    """The process that owns the folder's data: {"pid", "url", "token"}; None when none answers."""
+    try:
+        running: dict[str, Any] = json.loads((folder / "running.json").read_text(encoding="utf-8"))
+        with urllib.request.urlopen(f"{running['url']}/healthz", timeout=5):  # noqa: S310  # our own file's loopback url
+            return running
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+async def serve_embedded(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT."""
+    quiet_loggers()
+    started = time.monotonic()
+    if find_running(settings.data) is not None:
+        from pipeline.errors import BadQuestion
+
+        raise BadQuestion(f"Percapita already runs on {settings.data}")
+    embedded = await asyncio.to_thread(Embedded.open, settings.data)
+    made = embedded.first_keys()
+    log = embedded.log()
+    prices = PriceBook()
+    worker = Worker(log, embedded.store, Context(prices), observe=observe)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            worker.run()
+        except BaseException as error:  # noqa: BLE001  # if the worker dies the process dies
+            failed.append(error)
+            loop.call_soon_threadsafe(stop.set)
+
+    thread = threading.Thread(target=work, name="worker")
+    thread.start()
+    ending = threading.Event()
+    auditor = threading.Thread(target=Auditor(embedded.store).run, args=(ending,), name="auditor")
+    auditor.start()
+
+    book = KeyBook(embedded.keys)
+    intake = Intake(log, book, admin.now_us)
+    token = secrets.token_urlsafe(32)
+    app = web.Application(middlewares=[problems], client_max_size=limits.BODY_BYTES)
+    add_collector_routes(app, intake)
+    _add_query(app, embedded, book, prices.version)
+    _add_admin(app, embedded, token)
+    runner = HardenedRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
+    host, port = runner.addresses[0][:2]
+    url = f"http://{host}:{port}"
+    write_private(settings.data / "running.json", json.dumps({"pid": os.getpid(), "url": url, "token": token}))
+    if settings.metrics_port:
+        metrics.serve(settings.metrics_port, settings.metrics_host)
+    _greet(url, settings.data, made, time.monotonic() - started)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+
+    intake.draining = True
+    (settings.data / "running.json").unlink(missing_ok=True)
+    log.stop()
+    worker.stop()
+    await asyncio.to_thread(thread.join)
+    await runner.cleanup()
+    ending.set()
+    await asyncio.to_thread(auditor.join)
+    embedded.close()
+    if failed:
+        raise failed[0]
+
+
+def observe(stored: Stored) -> None:
+    """Metrics of a stored batch."""
+    metrics.stored_rows.inc(stored.rows)
+    metrics.duplicates.inc(stored.duplicates)
+    metrics.dead_letters.inc(stored.dead)
+    metrics.batch_rows.observe(stored.rows)
+    if stored.received:
+        metrics.end_to_end_seconds.observe(max(0.0, time.time() - stored.first_received / 1e6))
+
+
+def _add_query(app: web.Application, embedded: Embedded, book: KeyBook, prices: str) -> None:
+    from query.app import add_query_routes
+
+    async def authenticate(token: str) -> Any:
+        return book.verify(token, "read", admin.now_us())
+
+    secret = embedded.folder / "cursor-secret"
+    if not secret.exists():
+        write_private(secret, secrets.token_hex(32))
+    add_query_routes(
+        app, embedded.store, authenticate, clock=admin.now_us, cursor_secret=secret.read_bytes(), price_book=prices
+    )
+
+
+def _add_admin(app: web.Application, embedded: Embedded, token: str) -> None:
+    """The admin API of this process: for commands on this machine, by the token in running.json."""
+    from pipeline.services import run_operation
+
+    async def operate(request: web.Request) -> web.Response:
+        if not secrets.compare_digest(bearer(request).encode(), token.encode()):
+            raise Unauthorized("this is not the running process's token")
+        given = await request.json()
+        answer = await asyncio.to_thread(
+            run_operation, embedded.keys, embedded.store, request.match_info["operation"], dict(given)
+        )
+        return web.json_response(answer)
+
+    app.router.add_post("/v1/admin/{operation}", operate)
+
+
+def _greet(url: str, data: Path, made: dict[str, str] | None, seconds: float) -> None:
+    print(f"Percapita serves {url}  (data in {data}, ready after {seconds:.1f} s)", flush=True)  # noqa: T201  # for the person
+    if made:
+        print(f"First keys, also in {data}/dev-keys.json:", flush=True)  # noqa: T201  # for the person
+        for scope, key in made.items():
+            print(f"  {scope:7} {key}", flush=True)  # noqa: T201  # for the person
