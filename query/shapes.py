@@ -1,0 +1,104 @@
+"""Measures -> JSON: money as decimal strings, tokens as integers, times as RFC 3339 UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from query.sql import SUMS
+from query.windows import moment
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # the driver's naive times are UTC
+
+
+class Measured(NamedTuple):
+    """Sums of one row; `seen` is naive UTC or None."""
+
+    sums: tuple[Any, ...]  # in SUMS' order
+    seen: datetime | None
+
+    def __getitem__(self, name: Any) -> Any:
+        return self.sums[_PLACE[name]] if isinstance(name, str) else super().__getitem__(name)
+
+    def plus(self, other: Measured) -> Measured:
+        """The sum of two."""
+        seen = max((s for s in (self.seen, other.seen) if s is not None), default=None)
+        return Measured(tuple(a + b for a, b in zip(self.sums, other.sums, strict=True)), seen)
+
+
+_PLACE = {name: place for place, name in enumerate(SUMS)}
+NOTHING = Measured(tuple(Decimal(0) if name == "cost" else 0 for name in SUMS), None)
+
+
+def read(row: tuple[Any, ...], keys: int) -> Measured:
+    """The measures of an answer's row behind its keys; the last column is last_seen."""
+    seen = row[-1]
+    sums = row[keys : keys + len(SUMS)]
+    return Measured(tuple(Decimal(0) if s is None else s for s in sums), seen if seen is not None and seen > _EPOCH else None)
+
+
+def money(amount: Decimal | None) -> str | None:
+    """A decimal string without exponent and trailing zeros; None is unknown."""
+    if amount is None:
+        return None
+    text = f"{amount:f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text in ("-0", "") else text
+
+
+def spend(m: Measured) -> Decimal | None:
+    """None where nothing is priced and something is unpriced: unknown is not zero."""
+    return None if m["unpriced"] > 0 and m["priced"] == 0 and m["cost"] == 0 else m["cost"]
+
+
+def tokens(m: Measured) -> int:
+    """Uncached + reads + writes + output."""
+    return int(m["input_uncached"] + m["input_cache_read"] + m["input_cache_write"] + m["output"])
+
+
+def time(at: datetime | int | None) -> str | None:
+    """RFC 3339 UTC of a naive UTC time or unix us."""
+    if at is None:
+        return None
+    aware = moment(at) if isinstance(at, int) else at.replace(tzinfo=UTC)
+    return aware.isoformat().replace("+00:00", "Z")
+
+
+def measures(m: Measured, traces: int | None = None) -> dict[str, Any]:
+    """The measures object of every row, totals and unattributed."""
+    return {
+        "spend": money(spend(m)),
+        "events": int(m["events"]),
+        "calls": int(m["calls"]),
+        "traces": int(m["traces"] if traces is None else traces),
+        "tokens": tokens(m),
+        "tokens_by_class": {
+            name: int(m[name]) for name in ("input_uncached", "input_cache_read", "input_cache_write", "output", "output_reasoning")
+        },
+        "errors": int(m["errors"]),
+        "unpriced_events": int(m["unpriced"]),
+        "estimated_events": int(m["estimated"]),
+        "last_seen": time(m.seen),
+    }
+
+
+def share(part: Measured, whole: Measured) -> float:
+    """Part of the spend, 0 to 1."""
+    return float(round(part["cost"] / whole["cost"], 6)) if whole["cost"] else 0.0
+
+
+def quantiles(buckets: dict[int, int]) -> dict[str, float | None]:
+    """p50 and p95 in milliseconds of counts per bucket of 1.1^n."""
+    counts = sorted((bucket, count) for bucket, count in buckets.items() if count > 0)
+    total = sum(count for _, count in counts)
+    return {name: _quantile(counts, total, q) for name, q in (("p50", 0.5), ("p95", 0.95))}
+
+
+def _quantile(counts: list[tuple[int, int]], total: int, q: float) -> float | None:
+    passed = 0
+    for bucket, count in counts:
+        passed += count
+        if passed >= q * total:
+            return float(round(1.1**bucket, 1 if bucket > 24 else 3))
+    return None

@@ -1,0 +1,119 @@
+"""Windows of time: [start, end) in unix microseconds, in a named time zone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pipeline.errors import BadQuestion
+
+DAY = 86_400_000_000
+HOUR = 3_600_000_000
+NAMES = ("1d", "7d", "28d", "90d", "mtd", "last-month")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FARTHEST = 253_402_300_799_000_000  # the end of year 9999
+
+
+class Window(NamedTuple):
+    """A half-open interval and the one before it that it is compared with."""
+
+    start: int
+    end: int
+    previous_start: int
+    previous_end: int
+
+
+def micros(moment: datetime) -> int:
+    """Unix us of an aware time."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def moment(us: int, zone: ZoneInfo | None = None) -> datetime:
+    """The aware time of unix us."""
+    at = _EPOCH + timedelta(microseconds=us)
+    return at.astimezone(zone) if zone else at
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """Raises BadQuestion for a zone that does not exist."""
+    try:
+        if not name or name.startswith(("/", ".")) or "\0" in name or ".." in name:
+            raise ZoneInfoNotFoundError
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise BadQuestion("no such time zone; write it like Europe/Berlin", "tz") from None
+
+
+def named(name: str, now: int, zone: ZoneInfo) -> Window:
+    """A window by its name. Raises BadQuestion."""
+    if name not in NAMES:
+        raise BadQuestion(f"one of {', '.join(NAMES)}", "window")
+    local = moment(now, zone)
+    first = local.replace(day=1, hour=0, minute=0, second=0, microsecond=0, fold=0)
+    before = (first - timedelta(days=1)).replace(day=1)
+    if name == "mtd":
+        start, previous = micros(first), micros(before)
+        # The same days of last month, up to the same hour; never beyond its end.
+        same = before + timedelta(days=local.day - 1, hours=local.hour, minutes=local.minute, seconds=local.second)
+        return Window(start, now, previous, min(micros(same), start))
+    if name == "last-month":
+        earlier = (before - timedelta(days=1)).replace(day=1)
+        return Window(micros(before), micros(first), micros(earlier), micros(before))
+    return days(int(name[:-1]), now)
+
+
+def days(count: int, now: int) -> Window:
+    """N times 24 hours ending now."""
+    length = count * DAY
+    return Window(now - length, now, now - 2 * length, now - length)
+
+
+def between(start: int, end: int) -> Window:
+    """Any two instants. Raises BadQuestion."""
+    if start >= end:
+        raise BadQuestion("from lies before to", "from")
+    return Window(start, end, start - (end - start), start)
+
+
+def instant(text: str, zone: ZoneInfo, parameter: str) -> int:
+    """RFC 3339, a date (midnight of the zone) or unix milliseconds -> unix us, to the millisecond."""
+    if text.isascii() and text.isdigit() and len(text) <= 15:
+        at = int(text) * 1000
+    else:
+        try:
+            parsed = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+        except ValueError:
+            raise BadQuestion("an instant is written 2026-11-24T10:00:00Z or 2026-11-24", parameter) from None
+        if parsed.tzinfo is None:
+            parsed = parsed.replace(tzinfo=zone)
+        try:
+            at = micros(parsed)
+        except OverflowError:
+            raise BadQuestion("no such time", parameter) from None
+    if not 0 <= at <= _FARTHEST:
+        raise BadQuestion("between 1970 and 9999", parameter)
+    return at - at % 1000
+
+
+class Span(NamedTuple):
+    """A part of a window that one source answers: raw, hours or days."""
+
+    source: str
+    start: int
+    end: int
+
+
+def spans(start: int, end: int) -> list[Span]:
+    """Days where they are whole, hours around them, raw rows for edges that are no whole hour. Exact for any instant."""
+    first_hour, last_hour = start + -start % HOUR, end - end % HOUR
+    if first_hour >= last_hour:
+        return [Span("raw", start, end)] if end > start else []
+    found = [Span("raw", start, first_hour)]
+    first_day, last_day = first_hour + -first_hour % DAY, last_hour - last_hour % DAY
+    if first_day < last_day:
+        found += [Span("hours", first_hour, first_day), Span("days", first_day, last_day), Span("hours", last_day, last_hour)]
+    else:
+        found.append(Span("hours", first_hour, last_hour))
+    found.append(Span("raw", last_hour, end))
+    return [span for span in found if span.end > span.start]
