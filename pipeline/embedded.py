@@ -110,10 +110,10 @@ async def serve_embedded(settings: Settings) -> None:
             failed.append(error)
             loop.call_soon_threadsafe(stop.set)
 
-    thread = threading.Thread(target=work, name="worker")
+    thread = threading.Thread(target=work, name="worker", daemon=True)
     thread.start()
     ending = threading.Event()
-    auditor = threading.Thread(target=Auditor(embedded.store).run, args=(ending,), name="auditor")
+    auditor = threading.Thread(target=Auditor(embedded.store).run, args=(ending,), name="auditor", daemon=True)
     auditor.start()
 
     book = KeyBook(embedded.keys)

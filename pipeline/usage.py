@@ -1,18 +1,23 @@
-"""Provider usage -> disjoint token classes. Known shapes by their keys, known keys only; never clamped, never dropped."""
+"""Provider usage -> disjoint token classes: known shapes by their keys, known keys only, never clamped, never dropped."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
+from msgspec import Meta, Struct
 
 from pipeline import limits
 
 
 class Usage(NamedTuple):
-    """Tokens by class. `output_reasoning` and the audio classes are subsets of their text classes."""
+    """Tokens by class, and web searches. The first seven are disjoint.
+
+    `output_reasoning` and `output_audio` are parts of `output`, `input_audio` of `input_uncached`, and
+    `input_audio_cache_read` of `input_cache_read`.
+    """
 
     input_uncached: int = 0
     input_cache_read: int = 0
@@ -34,160 +39,340 @@ class Usage(NamedTuple):
 
 
 class ReadUsage(NamedTuple):
-    """Usage as understood; None where there is none or its shape is unknown."""
+    """Usage as understood (None: there is none, or its shape is unknown), and what the usage object says of the price.
+
+    Flags: `usage_unknown`, `usage_inconsistent`.
+    """
 
     usage: Usage | None
     flags: tuple[str, ...] = ()
     service_tier: str = ""
+    speed: str = ""
 
 
 CLASSES = frozenset(Usage._fields)
 NOTHING = ReadUsage(None)
+UNKNOWN = ReadUsage(None, ("usage_unknown",))
+_FINE: tuple[str, ...] = ()
+_INCONSISTENT: tuple[str, ...] = ("usage_inconsistent",)
+# xAI's chat answers leave reasoning out of completion_tokens: known by name, for when no total tells.
+_XAI = ("xai", "x_ai", "x-ai")
 
-# Numbers that are read of a provider's raw object, by the path to them.
-_DETAILS = ("prompt_tokens_details", "input_tokens_details", "completion_tokens_details", "output_tokens_details",
-            "cache_creation", "server_tool_use")  # fmt: skip
-_READ_KEYS = frozenset({
-    "prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens",
-    "audio_tokens", "reasoning_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
-    "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens", "web_search_requests",
-})  # fmt: skip
+_Count = Annotated[int, Meta(ge=0, le=limits.TOKENS_MAX)]
+_Maybe = _Count | None  # null is absent: OpenAI sends it
 
-_decode = msgspec.json.Decoder().decode
+
+class _Own(Struct, forbid_unknown_fields=True):
+    """Our own classes, in Usage's order."""
+
+    input_uncached: _Count = 0
+    input_cache_read: _Count = 0
+    input_cache_write_5m: _Count = 0
+    input_cache_write_30m: _Count = 0
+    input_cache_write_1h: _Count = 0
+    input_cache_write_12h: _Count = 0
+    output: _Count = 0
+    output_reasoning: _Count = 0
+    input_audio: _Count = 0
+    input_audio_cache_read: _Count = 0
+    output_audio: _Count = 0
+    web_searches: _Count = 0
+    service_tier: Any = None
+
+
+class _Ephemeral(Struct):
+    ephemeral_5m_input_tokens: _Maybe = None
+    ephemeral_1h_input_tokens: _Maybe = None
+
+
+class _TimeToLive(Struct):
+    ttl_30m_tokens: _Maybe = None
+    ttl_12h_tokens: _Maybe = None
+
+
+class _CachedDetails(Struct):
+    audio_tokens: _Maybe = None
+
+
+class _InputDetails(Struct):
+    cached_tokens: _Maybe = None
+    cache_write_tokens: _Maybe = None
+    cache_write_tokens_details: _TimeToLive | None = None
+    audio_tokens: _Maybe = None
+    cached_tokens_details: _CachedDetails | None = None  # of the realtime API
+    cache_creation_tokens: _Maybe = None  # this and the next: litellm, for Anthropic
+    cache_creation_token_details: _Ephemeral | None = None
+
+
+class _OutputDetails(Struct):
+    reasoning_tokens: _Maybe = None
+    thinking_tokens: _Maybe = None  # Anthropic's name
+    audio_tokens: _Maybe = None
+
+
+class _ServerTools(Struct):
+    web_search_requests: _Maybe = None
+
+
+class _Provider(Struct):
+    """Every key that is read of the shapes of the providers; all others are skipped undecoded."""
+
+    prompt_tokens: _Maybe = None
+    completion_tokens: _Maybe = None
+    input_tokens: _Maybe = None
+    output_tokens: _Maybe = None
+    total_tokens: _Maybe = None
+    prompt_tokens_details: _InputDetails | None = None
+    completion_tokens_details: _OutputDetails | None = None
+    input_tokens_details: _InputDetails | None = None
+    output_tokens_details: _OutputDetails | None = None
+    input_token_details: _InputDetails | None = None  # of the realtime API
+    output_token_details: _OutputDetails | None = None
+    cache_read_input_tokens: _Maybe = None
+    cache_creation_input_tokens: _Maybe = None
+    cache_creation: _Ephemeral | None = None
+    server_tool_use: _ServerTools | None = None
+    service_tier: Any = None
+    speed: Any = None
+
+
+_NESTED: Mapping[str, type[Struct]] = {
+    "prompt_tokens_details": _InputDetails,
+    "completion_tokens_details": _OutputDetails,
+    "input_tokens_details": _InputDetails,
+    "output_tokens_details": _OutputDetails,
+    "input_token_details": _InputDetails,
+    "output_token_details": _OutputDetails,
+    "cache_write_tokens_details": _TimeToLive,
+    "cached_tokens_details": _CachedDetails,
+    "cache_creation_token_details": _Ephemeral,
+    "cache_creation": _Ephemeral,
+    "server_tool_use": _ServerTools,
+}
+_WORDS = frozenset({"service_tier", "speed"})
+_NO_INPUT, _NO_OUTPUT, _NO_SPLIT = _InputDetails(), _OutputDetails(), _Ephemeral()
+
+_decode_own = msgspec.json.Decoder(_Own).decode
+_decode_provider = msgspec.json.Decoder(_Provider).decode
+_decode_any = msgspec.json.Decoder().decode
 
 
 def read_usage(raw: msgspec.Raw | bytes | None, provider: str) -> ReadUsage:
-    """Token classes of a usage object that `usage_problem` has passed. Shapes: ours, OpenAI's two, Anthropic's, embeddings."""
+    """Token classes of a usage object, JSON text. Never raises: what cannot be understood is `usage_unknown`.
+
+    Shapes: our own classes; OpenAI's chat, embeddings, responses and realtime (input includes the cache); Anthropic's
+    messages (input without it). `provider` decides only where the keys do not.
+    """
     if raw is None:
         return NOTHING
-    found: Any = _decode(raw)
-    if not isinstance(found, dict):
-        return ReadUsage(None, ("usage_unknown",))
-    if not CLASSES.isdisjoint(found):
-        return _own(found)
-    if "prompt_tokens" in found:
-        return _inclusive(found, "prompt_tokens", "completion_tokens", "prompt_tokens_details", "completion_tokens_details")
-    if "input_tokens" in found:
-        if _is_anthropic(found, provider):
-            return _anthropic(found)
-        return _inclusive(found, "input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details")
-    return ReadUsage(None, ("usage_unknown",))
+    text = bytes(raw)
+    # No class of ours ends in _tokens, every count of a provider's does: the likelier shape is decoded first.
+    if b'_tokens"' in text:
+        return _read_provider(text, provider) or _read_own(text) or UNKNOWN
+    return _read_own(text) or UNKNOWN
 
 
-def _is_anthropic(found: Mapping[str, Any], provider: str) -> bool:
-    if "cache_read_input_tokens" in found or "cache_creation_input_tokens" in found or "cache_creation" in found:
+def _read_own(text: bytes) -> ReadUsage | None:
+    try:
+        found = _decode_own(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    usage = Usage(*msgspec.structs.astuple(found)[:12])
+    if not any(usage) and CLASSES.isdisjoint(_decode_any(text)):
+        return None  # {} and the like say nothing, which is not zero
+    return ReadUsage(usage, _subset_flags(usage), _word(found.service_tier))
+
+
+def _read_provider(text: bytes, provider: str) -> ReadUsage | None:
+    try:
+        found = _decode_provider(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if found.prompt_tokens is not None:
+        inputs, outputs = found.prompt_tokens_details, found.completion_tokens_details
+        usage, flags = _inclusive(
+            found, found.prompt_tokens, found.completion_tokens or 0, inputs or _NO_INPUT, outputs or _NO_OUTPUT, provider
+        )
+    elif found.input_tokens is None:
+        return None
+    elif _is_anthropic(found, provider):
+        usage, flags = _anthropic(found, found.input_tokens)
+    else:
+        inputs = found.input_tokens_details or found.input_token_details or _NO_INPUT
+        outputs = found.output_tokens_details or found.output_token_details or _NO_OUTPUT
+        usage, flags = _inclusive(found, found.input_tokens, found.output_tokens or 0, inputs, outputs, "")
+    if usage.output > limits.TOKENS_MAX:
+        return None  # a sum that no column holds
+    return ReadUsage(usage, flags or _subset_flags(usage), _word(found.service_tier), _word(found.speed))
+
+
+def _is_anthropic(found: _Provider, provider: str) -> bool:
+    if found.cache_creation is not None:
         return True
-    return "anthropic" in provider and "input_tokens_details" not in found
+    if found.cache_read_input_tokens is not None or found.cache_creation_input_tokens is not None:
+        return True
+    if found.input_tokens_details is not None or found.input_token_details is not None:
+        return False
+    return "anthropic" in provider.lower()
 
 
-def _own(found: Mapping[str, Any]) -> ReadUsage:
-    usage = Usage(**{name: count for name, count in found.items() if name in CLASSES})
-    return ReadUsage(usage, _subset_flags(usage), _tier(found))
-
-
-def _inclusive(found: Mapping[str, Any], input_: str, output: str, input_details: str, output_details: str) -> ReadUsage:
-    """Input that includes what was read from and written to the cache."""
-    details = found.get(input_details) or {}
-    made = found.get(output_details) or {}
-    total, cached, written = _count(found, input_), _count(details, "cached_tokens"), _count(details, "cache_write_tokens")
-    uncached, flags = total - cached - written, ()
+def _inclusive(
+    found: _Provider, total: int, output: int, inputs: _InputDetails, outputs: _OutputDetails, provider: str
+) -> tuple[Usage, tuple[str, ...]]:
+    """Input that includes what was read from and written to the cache. `provider` "": output includes reasoning."""
+    read = inputs.cached_tokens or found.cache_read_input_tokens or 0
+    write_5m = write_30m = write_1h = write_12h = 0
+    consistent = True
+    if inputs.cache_write_tokens or inputs.cache_write_tokens_details is not None:
+        # OpenAI's: 30 minutes unless the split says otherwise.
+        kept = inputs.cache_write_tokens_details
+        half_hour, half_day = (kept.ttl_30m_tokens or 0, kept.ttl_12h_tokens or 0) if kept is not None else (0, 0)
+        write_30m, write_12h, consistent = _split(inputs.cache_write_tokens or 0, half_hour, half_day, kept is not None)
+    else:
+        written = inputs.cache_creation_tokens or found.cache_creation_input_tokens or 0
+        if written:
+            write_5m, write_1h, consistent = _ephemeral(written, inputs.cache_creation_token_details)
+    uncached = total - read - write_5m - write_30m - write_1h - write_12h
     if uncached < 0:
         # The emitter was exclusive after all.
-        uncached, flags = total, ("usage_inconsistent",)
+        uncached, consistent = total, False
+    reasoning = outputs.reasoning_tokens or 0
+    if reasoning:
+        beside, known = _reasoning_is_beside(found.total_tokens, total, output, reasoning, provider)
+        if beside:
+            output += reasoning
+            consistent = consistent and known
+    audio, audio_read = inputs.audio_tokens or 0, 0
+    if audio:
+        audio, audio_read = _audio(audio, uncached, read, inputs.cached_tokens_details)
+    usage = Usage(
+        uncached, read, write_5m, write_30m, write_1h, write_12h, output, reasoning,
+        audio, audio_read, outputs.audio_tokens or 0,
+    )  # fmt: skip
+    return usage, _FINE if consistent else _INCONSISTENT
+
+
+def _reasoning_is_beside(
+    whole: int | None, total: int, output: int, reasoning: int, provider: str
+) -> tuple[bool, bool]:
+    """Whether reasoning is counted beside `output` instead of in it, and whether that is known or only follows."""
+    if whole == total + output + reasoning:
+        return True, True
+    if whole == total + output and reasoning <= output:
+        return False, True
+    if provider.lower().startswith(_XAI):
+        return True, True
+    return reasoning > output, False
+
+
+def _audio(audio: int, uncached: int, read: int, cached: _CachedDetails | None) -> tuple[int, int]:
+    """Audio of the uncached input and of what was read from the cache, of a count over both."""
+    from_cache = (cached.audio_tokens or 0) if cached is not None else 0
+    if from_cache > audio:
+        return audio, from_cache
+    audio -= from_cache
+    if uncached < audio <= uncached + read - from_cache:
+        # What is more than all uncached tokens must have come from the cache.
+        return uncached, from_cache + audio - uncached
+    return audio, from_cache
+
+
+def _anthropic(found: _Provider, uncached: int) -> tuple[Usage, tuple[str, ...]]:
+    """Input without the cache; writes split by how long they live where the object says so, else 5 minutes."""
+    write_5m, write_1h, consistent = _ephemeral(found.cache_creation_input_tokens or 0, found.cache_creation)
+    outputs, tools = found.output_tokens_details, found.server_tool_use
     usage = Usage(
         input_uncached=uncached,
-        input_cache_read=cached,
-        input_cache_write_30m=written,
-        output=_count(found, output),
-        output_reasoning=_count(made, "reasoning_tokens"),
-        input_audio=_count(details, "audio_tokens"),
-        output_audio=_count(made, "audio_tokens"),
+        input_cache_read=found.cache_read_input_tokens or 0,
+        input_cache_write_5m=write_5m,
+        input_cache_write_1h=write_1h,
+        output=found.output_tokens or 0,
+        output_reasoning=(outputs.thinking_tokens or outputs.reasoning_tokens or 0) if outputs is not None else 0,
+        web_searches=(tools.web_search_requests or 0) if tools is not None else 0,
     )
-    return ReadUsage(usage, flags or _subset_flags(usage), _tier(found))
+    return usage, _FINE if consistent else _INCONSISTENT
 
 
-def _anthropic(found: Mapping[str, Any]) -> ReadUsage:
-    """Input without the cache; writes split by how long they live where the object says so."""
-    written = _count(found, "cache_creation_input_tokens")
-    split = found.get("cache_creation")
-    flags: tuple[str, ...] = ()
-    if isinstance(split, dict):
-        hour = _count(split, "ephemeral_1h_input_tokens")
-        minutes = _count(split, "ephemeral_5m_input_tokens")
-        if written and minutes + hour != written:
-            flags, minutes = ("usage_inconsistent",), max(minutes, written - hour)
-    else:
-        minutes, hour = written, 0
-    made = found.get("output_tokens_details")
-    usage = Usage(
-        input_uncached=_count(found, "input_tokens"),
-        input_cache_read=_count(found, "cache_read_input_tokens"),
-        input_cache_write_5m=minutes,
-        input_cache_write_1h=hour,
-        output=_count(found, "output_tokens"),
-        output_reasoning=_count(made, "reasoning_tokens") if isinstance(made, dict) else 0,
-        web_searches=_count(found.get("server_tool_use") or {}, "web_search_requests"),
-    )
-    return ReadUsage(usage, flags or _subset_flags(usage), _tier(found))
+def _ephemeral(written: int, split: _Ephemeral | None) -> tuple[int, int, bool]:
+    minutes, hour = (split or _NO_SPLIT).ephemeral_5m_input_tokens or 0, (split or _NO_SPLIT).ephemeral_1h_input_tokens or 0
+    return _split(written, minutes, hour, split is not None)
 
 
-def _count(found: Mapping[str, Any], key: str) -> int:
-    return found.get(key) or 0
+def _split(written: int, short: int, long: int, split: bool) -> tuple[int, int, bool]:
+    """Writes by lifetime and whether the parts make the whole. What the parts lack is short-lived, the providers' default."""
+    if not split:
+        return written, 0, True
+    if short + long == written or not written:
+        return short, long, True
+    return max(short, written - long), long, False
 
 
-def _tier(found: Mapping[str, Any]) -> str:
-    tier = found.get("service_tier")
-    return tier[: limits.SESSION_ID_CHARS] if isinstance(tier, str) else ""
+def _word(value: object) -> str:
+    """A tier as a column may hold it: NUL and other types are as good as nothing."""
+    return value[: limits.SESSION_ID_CHARS] if isinstance(value, str) and "\0" not in value else ""
 
 
 def _subset_flags(usage: Usage) -> tuple[str, ...]:
-    whole_input = usage.input_uncached + usage.input_cache_read + sum(usage[2:6])
+    """Kept as sent and flagged: a count we cannot explain is still what the sender knows."""
     fits = (
         usage.output_reasoning <= usage.output
         and usage.output_audio <= usage.output
-        and usage.input_audio <= whole_input
+        and usage.input_audio <= usage.input_uncached
         and usage.input_audio_cache_read <= usage.input_cache_read
     )
-    return () if fits else ("usage_inconsistent",)
+    return _FINE if fits else _INCONSISTENT
 
 
 def usage_problem(value: object) -> tuple[str, str, str] | None:
-    """Why a decoded usage object is refused: (code, field, detail); None when it is taken.
+    """Why a decoded usage object is refused: (code of `reasons.REJECTED`, field, detail); None when it is taken.
 
-    In our own classes null is refused and a mistyped class is named; inside a provider's object null is absent.
+    In our own classes null is refused and a mistyped class is named; inside a provider's object null is absent and only
+    numbers that are read must be right. An object of neither is taken: `read_usage` flags it.
     """
     if not isinstance(value, dict):
         return ("invalid_type", "usage", "usage is an object")
-    if CLASSES.isdisjoint(value):
-        return _raw_problem(value)
+    own = not CLASSES.isdisjoint(value)
+    if not own and value.get("prompt_tokens") is None and value.get("input_tokens") is None:
+        return None
+    try:
+        msgspec.convert(value, _Own if own else _Provider)
+    except msgspec.ValidationError:
+        named = _own_problem(value) if own else _provider_problem(value, _Provider, "usage")
+        return named or ("invalid_tokens", "usage", "counts cannot be read")
+    return None
+
+
+def _own_problem(value: Mapping[str, object]) -> tuple[str, str, str] | None:
     for name, count in value.items():
         if name == "service_tier":
             continue
         if name not in CLASSES:
-            near = difflib.get_close_matches(name, CLASSES, 1)
+            near = difflib.get_close_matches(name[: limits.NAME_CHARS], CLASSES, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             return ("unknown_field", f"usage.{name}", f"not a token class{hint}")
-        if problem := _number_problem(count, f"usage.{name}"):
+        if problem := _count_problem(count, f"usage.{name}"):
             return problem
     return None
 
 
-def _raw_problem(value: Mapping[str, Any]) -> tuple[str, str, str] | None:
-    for name, count in value.items():
-        if name in _READ_KEYS and count is not None:
-            if problem := _number_problem(count, f"usage.{name}"):
-                return problem
-        elif name in _DETAILS and count is not None:
-            if not isinstance(count, dict):
-                return ("invalid_type", f"usage.{name}", "an object of counts")
-            for inner, number in count.items():
-                if inner in _READ_KEYS and number is not None:
-                    if problem := _number_problem(number, f"usage.{name}.{inner}"):
-                        return problem
+def _provider_problem(value: Mapping[str, object], shape: type[Struct], path: str) -> tuple[str, str, str] | None:
+    for name in shape.__struct_fields__:
+        found, field = value.get(name), f"{path}.{name}"
+        if found is None or name in _WORDS:
+            continue
+        nested, problem = _NESTED.get(name), None
+        if nested is None:
+            problem = _count_problem(found, field)
+        elif not isinstance(found, dict):
+            problem = ("invalid_type", field, "an object of counts")
+        else:
+            problem = _provider_problem(found, nested, field)
+        if problem:
+            return problem
     return None
 
 
-def _number_problem(count: object, field: str) -> tuple[str, str, str] | None:
+def _count_problem(count: object, field: str) -> tuple[str, str, str] | None:
     if isinstance(count, bool) or not isinstance(count, int):
         return ("invalid_tokens", field, "tokens are whole numbers")
     if not 0 <= count <= limits.TOKENS_MAX:

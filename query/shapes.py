@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from query.sql import SUMS
 from query.windows import moment
@@ -12,14 +13,15 @@ from query.windows import moment
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # the driver's naive times are UTC
 
 
-class Measured(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Measured:
     """Sums of one row; `seen` is naive UTC or None."""
 
     sums: tuple[Any, ...]  # in SUMS' order
     seen: datetime | None
 
-    def __getitem__(self, name: Any) -> Any:
-        return self.sums[_PLACE[name]] if isinstance(name, str) else super().__getitem__(name)
+    def __getitem__(self, name: str) -> Any:
+        return self.sums[_PLACE[name]]
 
     def plus(self, other: Measured) -> Measured:
         """The sum of two."""

@@ -5,7 +5,7 @@
 It speaks what clickhouse-connect's HTTP client speaks: statements in the body, the URL or a form; `param_*` values;
 settings as URL parameters; inserts with lz4, zstd or gzip bodies; exception codes, summaries, compressed answers.
 Every request has a chDB connection of its own (0.9 ms), so settings and USE end with it and requests run side by side.
-Not here: users, sessions, external tables, KILL QUERY by the client's query id; every answer is whole before it is sent.
+Not here: users, sessions, external tables, KILL QUERY by the client's id; an answer is whole before it is sent.
 `system.processes` shows the client's query ids: chDB cannot be given one, so it travels as `log_comment`.
 """
 
@@ -29,9 +29,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import chdb
-import lz4.frame
+import lz4.frame  # type: ignore[import-untyped]  # has no types
 from aiohttp import web
+from chdb.state import connect
 from multidict import CIMultiDict
 
 if sys.version_info >= (3, 14):
@@ -41,15 +41,29 @@ else:
 
 # What ClickHouse's HTTP interface takes itself from the URL; everything else there is a setting.
 _TRANSPORT = frozenset(
-    "query database default_format query_id session_id session_timeout session_check quota_key role compress decompress "
-    "buffer_size wait_end_of_query client_protocol_version send_progress_in_http_headers user password "
-    "http_headers_progress_interval_ms enable_http_compression cancel_http_readonly_queries_on_client_close".split()
+    {"query", "database", "default_format", "query_id", "session_id", "session_timeout", "session_check", "quota_key"}
+    | {
+        "role",
+        "compress",
+        "decompress",
+        "buffer_size",
+        "wait_end_of_query",
+        "client_protocol_version",
+        "user",
+        "password",
+    }
+    | {"send_progress_in_http_headers", "http_headers_progress_interval_ms", "enable_http_compression"}
+    | {"cancel_http_readonly_queries_on_client_close"}
 )
 _STATUS = {62: 400, 27: 400, 36: 400, 41: 400, 44: 400, 53: 400, 60: 404, 81: 404, 164: 403, 193: 401, 516: 403}
-_INSERT = re.compile(rb"\A\s*(INSERT\s+INTO\s.*?)\s+FORMAT\s+(?!VALUES\b)(\w+)(?:[ \t]*\r?\n|\s|\Z)", re.I | re.S)
-_FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*;?\s*\Z", re.I)
-_ANSWERS = re.compile(r"\A(?:\s|/\*.*?\*/|--[^\n]*\n|\()*(SELECT|WITH|SHOW|DESC|EXISTS|EXPLAIN|CHECK)", re.I | re.S)
-_PROCESSES = re.compile(r"\b(FROM|JOIN)\s+system\.processes\b", re.I)
+_INSERT = re.compile(
+    rb"(?is)\A\s*(INSERT\s+INTO\s.*?)\s+FORMAT\s+(?!VALUES\b)(\w+)(?:[ \t]*\r?\n|\s|\Z)", re.IGNORECASE | re.DOTALL
+)
+_FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*;?\s*\Z", re.IGNORECASE)
+_ANSWERS = re.compile(
+    r"(?is)\A(?:\s|/\*.*?\*/|--[^\n]*\n|\()*(SELECT|WITH|SHOW|DESC|EXISTS|EXPLAIN|CHECK)", re.IGNORECASE | re.DOTALL
+)
+_PROCESSES = re.compile(r"\b(FROM|JOIN)\s+system\.processes\b", re.IGNORECASE)
 _CODE = re.compile(r"Code: (\d+)\. DB::")
 _THREADS = 32
 
@@ -62,7 +76,7 @@ class Answer(NamedTuple):
     body: bytes
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """An error of this server in ClickHouse's words: code and text."""
 
     def __init__(self, code: int, text: str) -> None:
@@ -77,7 +91,7 @@ class Engine:
         self._spool = data / "spool"
         shutil.rmtree(self._spool, ignore_errors=True)  # bodies that a killed server left
         self._spool.mkdir(parents=True)
-        self._keep = chdb.connect(self._path)  # the engine lives as long as one connection does
+        self._keep = connect(self._path)  # the engine lives as long as one connection does
         row = self._keep.query("SELECT version(), timezone()", "TabSeparated").bytes().decode()
         self._version, self._timezone = row.rstrip("\n").split("\t")
         self._running: set[str] = set()
@@ -106,11 +120,11 @@ class Engine:
     def _claimed(self, query_id: str, given: Mapping[str, str], body: bytes, *, readonly: bool) -> tuple[Any, str, int]:
         with self._lock:
             if query_id in self._running:
-                raise Refused(
+                raise RefusedError(
                     216, f"Query with id = {query_id} is already running. (QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING)"
                 )
             self._running.add(query_id)
-        connection = chdb.connect(self._path)
+        connection = connect(self._path)
         try:
             if given.get("database"):
                 connection.query(f"USE {_identifier(given['database'])}")
@@ -166,7 +180,7 @@ class Engine:
 
 def _identifier(name: str) -> str:
     if not re.fullmatch(r"\w+", name):
-        raise Refused(62, "Syntax error: not an identifier. (SYNTAX_ERROR)")
+        raise RefusedError(62, "Syntax error: not an identifier. (SYNTAX_ERROR)")
     return name
 
 
@@ -207,7 +221,7 @@ def _decompressed(body: bytes, encoding: str) -> bytes:
             return bytes(zstd.decompress(body))
         return gzip.decompress(body) if encoding == "gzip" else body
     except Exception as error:
-        raise Refused(354, f"Cannot decompress the request: {error}. (ZLIB_INFLATE_FAILED)") from error
+        raise RefusedError(354, f"Cannot decompress the request: {error}. (ZLIB_INFLATE_FAILED)") from error
 
 
 def _compressed(answer: bytes, accepted: str, said: CIMultiDict[str]) -> bytes:
