@@ -34,7 +34,7 @@ LIBRARIES = ROOT / ".build" / "kafka" / "libs"
 MESSAGE_BYTES = 2 * 1024 * 1024  # an event of 1 MiB and its envelope
 
 
-class KafkaError(RuntimeError):
+class ClusterError(RuntimeError):
     """Kafka cannot be had or does not start; the text says what to do."""
 
 
@@ -45,12 +45,12 @@ def resolved() -> bool:
 
 
 def libraries() -> Path:
-    """The folder of Kafka's jars; the first call has Maven fetch them (55 MB). Raises KafkaError."""
+    """The folder of Kafka's jars; the first call has Maven fetch them (55 MB). Raises ClusterError."""
     if resolved():
         return LIBRARIES
     for tool, package in (("java", "a Java 17 runtime"), ("mvn", "Maven 3.8 or newer")):
         if shutil.which(tool) is None:
-            raise KafkaError(f"`{tool}` is not on PATH: Kafka for tests needs {package}")
+            raise ClusterError(f"`{tool}` is not on PATH: Kafka for tests needs {package}")
     LIBRARIES.parent.mkdir(parents=True, exist_ok=True)
     with (LIBRARIES.parent / ".lock").open("w") as lock:  # test processes side by side fetch once
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -62,7 +62,7 @@ def libraries() -> Path:
                 [*command, f"-DoutputDirectory={LIBRARIES}"], capture_output=True, text=True, check=False
             )
             if done.returncode:
-                raise KafkaError(f"Maven could not fetch Kafka:\n{(done.stdout + done.stderr)[-2000:]}")
+                raise ClusterError(f"Maven could not fetch Kafka:\n{(done.stdout + done.stderr)[-2000:]}")
             (LIBRARIES / ".complete").write_text(hashlib.sha256(POM.read_bytes()).hexdigest())
     return LIBRARIES
 
@@ -149,36 +149,41 @@ class KafkaCluster:
             self._own.cleanup()
 
     def create_topic(self, name: str, partitions: int = 1, **config: str | int) -> None:
-        """Make a topic, replicated to every node; `retention_ms=1000` is `retention.ms`. Returns when it has leaders."""
+        """Make a topic, replicated to every node; `retention_ms=1` is `retention.ms`. Returns when it has leaders."""
         settings = {key.replace("_", "."): str(value) for key, value in config.items()}
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         topic = NewTopic(name, partitions, len(self.nodes), config=settings)
         try:
             admin.create_topics([topic], operation_timeout=20)[name].result(timeout=30)
         except KafkaException as error:
-            raise KafkaError(f"cannot create topic {name}: {error.args[0].str()}") from None
+            raise ClusterError(f"cannot create topic {name}: {error.args[0].str()}") from None
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             found = admin.list_topics(name, timeout=5).topics[name]
             if len(found.partitions) == partitions and all(p.leader > 0 for p in found.partitions.values()):
                 return
             time.sleep(0.05)
-        raise KafkaError(f"topic {name} has no leaders after 20 s")
+        raise ClusterError(f"topic {name} has no leaders after 20 s")
 
     def wait_ready(self, *, seconds: float = 60) -> None:
-        """Wait until metadata names every broker that runs. Raises KafkaError with the end of a dead broker's log."""
+        """Wait until metadata names every broker that runs. Raises ClusterError with the end of a dead broker's log."""
         deadline = time.monotonic() + seconds
         expected = set(self._processes)
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0, "reconnect.backoff.max.ms": 200})
         while time.monotonic() < deadline:
             for node, process in self._processes.items():
                 if process.poll() is not None:
-                    raise KafkaError(f"broker {node} ended with {process.returncode}:\n{self._tail(node)}")
+                    raise ClusterError(f"broker {node} ended with {process.returncode}:\n{self._tail(node)}")
             with contextlib.suppress(KafkaException):
-                if expected <= set(admin.list_topics(timeout=1).brokers):
+                # A broker that died a moment ago is still named: its port must answer too.
+                if expected <= set(admin.list_topics(timeout=1).brokers) and all(map(self._listens, expected)):
                     return
             time.sleep(0.05)
-        raise KafkaError(f"Kafka did not answer within {seconds:.0f} s:\n{self._tail(self.nodes[0])}")
+        raise ClusterError(f"Kafka did not answer within {seconds:.0f} s:\n{self._tail(self.nodes[0])}")
+
+    def _listens(self, node: int) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.ports[node - 1])) == 0
 
     def _folder(self, node: int) -> Path:
         return self.directory / f"node-{node}"
@@ -204,7 +209,7 @@ class KafkaCluster:
         for node, process in zip(self.nodes, formatting, strict=True):
             if process.wait(60):
                 text = (self._folder(node) / "format.log").read_text(encoding="utf-8", errors="replace")
-                raise KafkaError(f"formatting the storage of node {node} failed:\n{text[-2000:]}")
+                raise ClusterError(f"formatting the storage of node {node} failed:\n{text[-2000:]}")
 
     def _properties(self, node: int) -> dict[str, str | int | Path]:
         copies = len(self.nodes)
@@ -251,7 +256,7 @@ class KafkaCluster:
 
     def _launch(self, node: int) -> None:
         if node in self._processes:
-            raise KafkaError(f"broker {node} runs")
+            raise ClusterError(f"broker {node} runs")
         command = self._java("kafka.Kafka", str(self._folder(node) / "server.properties"), heap=self._heap)
         with (self._folder(node) / "broker.log").open("ab") as log:
             self._processes[node] = subprocess.Popen(
@@ -260,7 +265,7 @@ class KafkaCluster:
 
     def _running(self, node: int) -> subprocess.Popen[bytes]:
         if node not in self._processes:
-            raise KafkaError(f"broker {node} does not run")
+            raise ClusterError(f"broker {node} does not run")
         return self._processes[node]
 
     def _end(self, nodes: Sequence[int], *, seconds: float) -> None:
