@@ -1,4 +1,4 @@
-"""Provider usage -> disjoint token classes: known shapes by their keys, known keys only, never clamped, never dropped."""
+"""Provider usage -> disjoint token classes. Known shapes, known keys only; never clamped, never dropped."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ _NESTED: Mapping[str, type[Struct]] = {
     "server_tool_use": _ServerTools,
 }
 _WORDS = frozenset({"service_tier", "speed"})
-_NO_INPUT, _NO_OUTPUT, _NO_SPLIT = _InputDetails(), _OutputDetails(), _Ephemeral()
+_NO_INPUT, _NO_OUTPUT = _InputDetails(), _OutputDetails()
 
 _decode_own = msgspec.json.Decoder(_Own).decode
 _decode_provider = msgspec.json.Decoder(_Provider).decode
@@ -189,10 +189,9 @@ def _read_provider(text: bytes, provider: str) -> ReadUsage | None:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     if found.prompt_tokens is not None:
-        inputs, outputs = found.prompt_tokens_details, found.completion_tokens_details
-        usage, flags = _inclusive(
-            found, found.prompt_tokens, found.completion_tokens or 0, inputs or _NO_INPUT, outputs or _NO_OUTPUT, provider
-        )
+        inputs = found.prompt_tokens_details or _NO_INPUT
+        outputs = found.completion_tokens_details or _NO_OUTPUT
+        usage, flags = _inclusive(found, found.prompt_tokens, found.completion_tokens or 0, inputs, outputs, provider)
     elif found.input_tokens is None:
         return None
     elif _is_anthropic(found, provider):
@@ -225,9 +224,9 @@ def _inclusive(
     consistent = True
     if inputs.cache_write_tokens or inputs.cache_write_tokens_details is not None:
         # OpenAI's: 30 minutes unless the split says otherwise.
-        kept = inputs.cache_write_tokens_details
-        half_hour, half_day = (kept.ttl_30m_tokens or 0, kept.ttl_12h_tokens or 0) if kept is not None else (0, 0)
-        write_30m, write_12h, consistent = _split(inputs.cache_write_tokens or 0, half_hour, half_day, kept is not None)
+        write_30m, kept = inputs.cache_write_tokens or 0, inputs.cache_write_tokens_details
+        if kept is not None:
+            write_30m, write_12h, consistent = _split(write_30m, kept.ttl_30m_tokens or 0, kept.ttl_12h_tokens or 0)
     else:
         written = inputs.cache_creation_tokens or found.cache_creation_input_tokens or 0
         if written:
@@ -294,14 +293,13 @@ def _anthropic(found: _Provider, uncached: int) -> tuple[Usage, tuple[str, ...]]
 
 
 def _ephemeral(written: int, split: _Ephemeral | None) -> tuple[int, int, bool]:
-    minutes, hour = (split or _NO_SPLIT).ephemeral_5m_input_tokens or 0, (split or _NO_SPLIT).ephemeral_1h_input_tokens or 0
-    return _split(written, minutes, hour, split is not None)
-
-
-def _split(written: int, short: int, long: int, split: bool) -> tuple[int, int, bool]:
-    """Writes by lifetime and whether the parts make the whole. What the parts lack is short-lived, the providers' default."""
-    if not split:
+    if split is None:
         return written, 0, True
+    return _split(written, split.ephemeral_5m_input_tokens or 0, split.ephemeral_1h_input_tokens or 0)
+
+
+def _split(written: int, short: int, long: int) -> tuple[int, int, bool]:
+    """Writes by lifetime, and whether the parts make the whole. What they lack is short-lived, the default."""
     if short + long == written or not written:
         return short, long, True
     return max(short, written - long), long, False
