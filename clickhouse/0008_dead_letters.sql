@@ -14,5 +14,5 @@ CREATE TABLE IF NOT EXISTS dead_letters {on_cluster}
 )
 ENGINE = {replacing_merge_tree}
 ORDER BY (log_id, log_partition, log_offset)
-TTL toDateTime(received_at) + toIntervalDay(400)
+TTL toDateTime(received_at) + toIntervalDay(400) DELETE WHERE toYear(received_at) > 1970
 SETTINGS {dedup_window}

@@ -14,7 +14,7 @@ Privacy = Literal["minimal", "standard", "full"]
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One valid event, normalised: what a `Record` carries and what a `Row` is made from.
 
-    An absent string is "" and an absent number None; content is JSON text as `msgspec.Raw` (absent: None).
+    An absent string is "" and an absent number None; content is JSON text as `msgspec.Raw` (absent: UNSET).
     """
 
     id: str  # UUID, lower case with hyphens
@@ -33,7 +33,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     agent: str = ""
     operation: str = ""
     tool_name: str = ""
-    usage: msgspec.Raw | None = None  # the object as sent; `usage.read_usage` makes token classes of it
+    usage: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET  # the object as sent; `usage.read_usage` makes token classes of it
     usage_estimated: bool = False
     service_tier: str = ""
     processing: str = ""
@@ -48,9 +48,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     privacy: Privacy | Literal[""] = ""  # asked for by the sender; may only be stricter than the account's
     flags: tuple[str, ...] = ()
     error_message: str = ""
-    prompt: msgspec.Raw | None = None
-    response: msgspec.Raw | None = None
-    tool_arguments: msgspec.Raw | None = None
-    tool_result: msgspec.Raw | None = None
-    logs: msgspec.Raw | None = None
-    metadata: msgspec.Raw | None = None  # metadata without tags, a JSON object
+    prompt: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    response: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    tool_arguments: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    tool_result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    logs: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    metadata: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET  # metadata without tags, a JSON object

@@ -24,14 +24,14 @@ def apply_privacy(event: Event, mode: Privacy) -> Event:
     changes: dict[str, Any] = {}
     for name in CONTENT:
         raw = getattr(event, name)
-        if raw is not None:
+        if raw is not msgspec.UNSET:
             held = bytes(raw)
             clean = redact_json(held)
             if clean is not held:
                 changes[name] = msgspec.Raw(clean)
     if event.error_message and (message := redact(event.error_message)) is not event.error_message:
         changes["error_message"] = message
-    if event.usage is not None:
+    if event.usage is not msgspec.UNSET:
         held = bytes(event.usage)
         clean = redact_json(held)
         if clean is not held:
@@ -41,10 +41,10 @@ def apply_privacy(event: Event, mode: Privacy) -> Event:
 
 def strip_content(event: Event) -> Event:
     """Without any content: what minimal may store, and all of it that may reach the log."""
-    changes: dict[str, Any] = {name: None for name in CONTENT if getattr(event, name) is not None}
+    changes: dict[str, Any] = {name: msgspec.UNSET for name in CONTENT if getattr(event, name) is not msgspec.UNSET}
     if event.error_message:
         changes["error_message"] = ""
-    if event.usage is not None:
+    if event.usage is not msgspec.UNSET:
         found = msgspec.json.decode(event.usage)
         numbers = _numbers(found)
         if numbers != found:

@@ -129,8 +129,8 @@ def _flags(sent: tuple[str, ...], usage: ReadUsage, priced: Priced) -> list[str]
     return sorted({*sent, *usage.flags, *priced.flags})
 
 
-def _text(raw: msgspec.Raw | None) -> str:
-    return str(bytes(raw), "utf-8") if raw is not None else ""
+def _text(raw: msgspec.Raw | msgspec.UnsetType) -> str:
+    return str(bytes(raw), "utf-8") if raw is not msgspec.UNSET else ""
 
 
 def _out_of_range(priced: Priced) -> str:
