@@ -6,7 +6,7 @@ CREATE TABLE IF NOT EXISTS api_keys {on_cluster}
     name String,
     scopes Array(LowCardinality(String)),
     privacy LowCardinality(String),
-    restriction String,
+    record String,
     created_at DateTime64(6, 'UTC'),
     expires_at Nullable(DateTime64(6, 'UTC')),
     revoked_at Nullable(DateTime64(6, 'UTC')),

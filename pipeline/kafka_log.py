@@ -16,8 +16,9 @@ from confluent_kafka.cimpl import NewTopic
 
 from pipeline import limits
 from pipeline.errors import Fenced, LogError, Unavailable
+from pipeline.keys import Key, Keys, apply_message, encode_message
 from pipeline.log import Entry, Position, Watermarks
-from pipeline.record import Record, partition_of
+from pipeline.record import Account, Record, partition_of
 
 _say = structlog.get_logger()
 
@@ -337,3 +338,67 @@ def retention_ms(settings: KafkaSettings) -> int:
     admin = AdminClient({"bootstrap.servers": settings.bootstrap})
     resource = ConfigResource(ResourceType.TOPIC, settings.topic)
     return int(admin.describe_configs([resource])[resource].result(timeout=10)["retention.ms"].value)
+
+
+class TopicKeys:
+    """Accounts and keys from the compacted topic: a collector starts and works while ClickHouse is down."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._keys: Keys | None = None
+        self._heard = 0.0
+        threading.Thread(target=self._follow, name="keys", daemon=True).start()
+
+    def snapshot(self) -> Keys | None:
+        """As read so far; None until the topic was read to its end once."""
+        return self._keys
+
+    def reachable(self) -> bool:
+        """Whether the broker has answered lately, so that what is unknown here is unknown."""
+        return self._keys is not None and time.monotonic() - self._heard < 10
+
+    def _follow(self) -> None:
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self._settings.bootstrap,
+                "group.id": "percapita.keys.unused",
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "enable.partition.eof": True,
+            }
+        )
+        consumer.assign([TopicPartition(self._settings.keys_topic, 0, 0)])
+        keys, last_ask = Keys({}, {}), 0.0
+        while True:
+            message = consumer.poll(0.5)
+            if message is not None:
+                error = message.error()
+                if error is None:
+                    keys = apply_message(keys, message.key() or b"", message.value() or b"")
+                    if self._keys is not None:
+                        self._keys = keys
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    self._keys, self._heard = keys, time.monotonic()
+            elif time.monotonic() - last_ask > 3:
+                last_ask = time.monotonic()
+                try:
+                    consumer.get_watermark_offsets(TopicPartition(self._settings.keys_topic, 0), timeout=2)
+                    self._heard = time.monotonic()
+                except KafkaException:
+                    continue
+
+
+def publish_keys(settings: KafkaSettings, items: Sequence[Account | Key]) -> None:
+    """Accounts and keys into the compacted topic; returns when the broker has them. Raises LogError."""
+    producer = Producer({"bootstrap.servers": settings.bootstrap, "acks": "all", "message.timeout.ms": 10_000})
+    failed: list[KafkaError] = []
+
+    def delivered(error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            failed.append(error)
+
+    for item in items:
+        name, value = encode_message(item)
+        producer.produce(settings.keys_topic, key=name, value=value, partition=0, on_delivery=delivered)
+    if producer.flush(12) or failed:
+        raise LogError("the topic of keys did not take the change")

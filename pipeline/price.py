@@ -1,55 +1,64 @@
-"""Token classes x dated price table -> Decimal | None. Source: the genai-prices package, our overrides above it.
+"""Token classes x dated prices -> Decimal | None. Source: the genai-prices package, our overrides above it.
 
-A model's price is linear in the token classes once its tier is chosen, so it is resolved once per (provider, model, context,
-quarter of an hour) into one exact rate a class, and then only multiplied. Unknown is None, never 0.
+A model's price is linear in the token classes once its tier is chosen. So it is resolved once per (provider, model,
+context, quarter of an hour) into one exact integer rate a class, and then only multiplied. Unknown is None, never 0.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import lru_cache
-from typing import Any, NamedTuple
+from operator import mul
+from typing import Final, NamedTuple
 
 import msgspec
-from genai_prices import data_snapshot
-from genai_prices.types import ModelPrice, TieredPrices
-from genai_prices.units import UnitDef, _get_registry  # the only way to the package's table of units
+from genai_prices.data import providers as PROVIDERS  # noqa: N812  # a constant under a lower-case name
+from genai_prices.data_snapshot import DataSnapshot
+from genai_prices.data_units import unit_data
+from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
+from genai_prices.units import UnitDef, UnitRegistry
 
 from pipeline.usage import Usage
 
-CODE_VERSION = 1  # of the arithmetic below
-QUARTER_US = 15 * 60 * 1_000_000  # some models change their price at half past the hour
+CODE_VERSION = 2  # of the arithmetic below: raise it when the same usage would cost something else
+QUARTER_US = 15 * 60 * 1_000_000  # deepseek's prices change at half past the hour, nobody's more finely
+_MODELS_CACHED = 4_096  # names as sent: senders make them up, so every cache here is bounded
+_RATES_CACHED = 16_384
 _SCALE = 10**30  # rates are integers of 1e-30 USD: exact for every price in the package, checked when resolved
 _NANO = 10**21  # of them in a nano-dollar
-_FREE = Decimal(0)
 _EXACT = Context(prec=60)
+_FREE = Decimal(0)
+_RATE_LIMIT = Decimal(10) ** 12  # USD per million; an override above it is a mistake, and would not fit a column
 
 # Names that instrumentations send -> the package's. What is sent stands on the row; the alias serves the price alone.
-ALIASES = {
-    "azure.ai.openai": "azure", "azure_openai": "azure", "az.ai.openai": "azure", "azure.ai.inference": "azure",
-    "x_ai": "x-ai", "xai": "x-ai", "aws.bedrock": "aws", "bedrock": "aws", "amazon": "aws", "amazon-bedrock": "aws",
-    "gcp.gemini": "google", "gcp.gen_ai": "google", "gcp.vertex_ai": "google", "gemini": "google", "vertex_ai": "google",
-    "vertexai": "google", "google_genai": "google", "mistral_ai": "mistral", "mistralai": "mistral",
-    "together_ai": "together", "togetherai": "together", "fireworks_ai": "fireworks", "deepseek_ai": "deepseek",
+# Tried whole, then up to the first dot (the AI SDK says `xai.chat`); the package itself knows anthropic, bedrock,
+# cohere, copilot, gemini, google, mistral, moonshot, openai, vertex inside a name.
+ALIASES: Final[Mapping[str, str]] = {
+    "azure.ai.openai": "azure", "azure.ai.inference": "azure", "az.ai.openai": "azure", "az.ai.inference": "azure",
+    "azure_openai": "azure", "azure-openai": "azure", "azureopenai": "azure", "azure_ai": "azure", "az": "azure",
+    "x_ai": "x-ai", "xai": "x-ai",
+    "aws.bedrock": "aws", "aws_bedrock": "aws",
+    "gcp.gen_ai": "google", "gcp.gemini": "google", "gcp.vertex_ai": "google", "gcp": "google",
+    "mistral_ai": "mistral", "mistralai": "mistral", "deepseek_ai": "deepseek", "perplexity_ai": "perplexity",
+    "together_ai": "together", "together-ai": "together", "togetherai": "together",
+    "fireworks_ai": "fireworks", "fireworks-ai": "fireworks", "fireworksai": "fireworks",
+    "zai_org": "zai", "z_ai": "zai", "z.ai": "zai", "zhipu": "zhipuai", "novita_ai": "novita", "open_router": "openrouter",
 }  # fmt: skip
-_STANDARD_TIERS = frozenset({"", "auto", "standard", "scale", "standard_only"})
-_PRICED_TIERS = frozenset({"default", "flex", "priority", "fast"})
 
-# The package's count of each unit, in our disjoint classes (subsets name what they are a subset of).
-_UNITS: dict[str, tuple[str, ...]] = {
-    "input_tokens": (
-        "input_uncached", "input_cache_read", "input_cache_write_5m", "input_cache_write_30m", "input_cache_write_1h",
-        "input_cache_write_12h",
-    ),
+_CLASSES = Usage._fields
+_INPUTS = _CLASSES[:6]
+_WRITES = _CLASSES[2:6]
+# The package's count of each unit, in our disjoint classes. It knows 5m and 1h; other writes are its generic ones.
+_UNITS: Final[Mapping[str, tuple[str, ...]]] = {
+    "input_tokens": _INPUTS,
     "output_tokens": ("output",),
     "cache_read_tokens": ("input_cache_read",),
-    "cache_write_tokens": (
-        "input_cache_write_5m", "input_cache_write_30m", "input_cache_write_1h", "input_cache_write_12h",
-    ),
+    "cache_write_tokens": _WRITES,
     "cache_write_5m_tokens": ("input_cache_write_5m",),
     "cache_write_1h_tokens": ("input_cache_write_1h",),
     "input_audio_tokens": ("input_audio", "input_audio_cache_read"),
@@ -57,38 +66,84 @@ _UNITS: dict[str, tuple[str, ...]] = {
     "output_audio_tokens": ("output_audio",),
     "output_reasoning_tokens": ("output_reasoning",),
     "web_searches": ("web_searches",),
-}  # fmt: skip
+}
+_REQUESTS = "requests"
+# A class that is part of another -> the other: its rate is held as what it costs more (or less) than the other.
+_PART_OF: Final[Mapping[str, str]] = {
+    "input_audio": "input_uncached",
+    "input_audio_cache_read": "input_cache_read",
+    "output_audio": "output",
+    "output_reasoning": "output",
+}
+_PARTS: Final = tuple((_CLASSES.index(part), _CLASSES.index(whole)) for part, whole in _PART_OF.items())
+_PART_SLICE: Final = slice(7, 11)
+
+_REGISTRY = UnitRegistry(unit_data)
 
 
 class Override(NamedTuple):
-    """A price of our own: USD per million of each class, or a multiple of the package's, for an account ("": every one)."""
+    """A price of our own, above the package's.
 
-    provider: str
-    model: str
+    `rates`: USD per million of each class named, `request` USD per request; classes not named keep the package's price,
+    and for a model it does not know the price of what they are part of (cache reads and writes: `input_uncached`).
+    `multiplier` applies to what is not in `rates`. Times are unix us, [starts_at, ends_at).
+    """
+
+    provider: str  # as sent; "": any
+    model: str  # as sent
     rates: Mapping[str, Decimal] = {}
     multiplier: Decimal | None = None
-    account: str = ""
-    starts_at: int = 0  # unix us
+    account: str = ""  # "": every one
+    starts_at: int = 0
     ends_at: int = 2**62
 
 
 class _Step(NamedTuple):
-    """Rates above a number of input tokens (all of them pay these): integers of 1/_SCALE USD in Usage's order, and a fee."""
+    """Rates above a number of input tokens; all of them pay these."""
 
-    above: int
-    rates: tuple[int, ...]
-    fee: int
+    above: int  # input tokens
+    rates: tuple[int, ...]  # 1/_SCALE USD in Usage's order; parts hold the difference to their whole
+    fee: int  # 1/_SCALE USD of one request
 
 
 class Rates:
-    """Resolved prices of one model in one context."""
+    """Resolved prices of one model in one context. Immutable but for a cache."""
+
+    __slots__ = ("_json", "_parts", "_steps", "_tiered", "free", "id")
 
     def __init__(self, price_id: str, steps: Sequence[_Step]) -> None:
         """`steps` in falling order of `above`; the last is above -1."""
         self.id = price_id
+        self.free = not any(step.fee or any(step.rates) for step in steps)
         self._steps = tuple(steps)
+        self._tiered = len(self._steps) > 1
+        self._parts = any(any(step.rates[_PART_SLICE]) for step in steps)
         self._json: dict[int, str] = {}
-        self.free = all(not any(step.rates) and not step.fee for step in steps)
+
+    def cost(self, usage: Usage) -> Decimal:
+        """USD, exact, rounded half even once, to 9 decimals.
+
+        A part above its whole (`usage_inconsistent`) is charged beside it, as if the emitter had meant it so.
+        """
+        step = self._step(usage) if self._tiered else self._steps[0]
+        total = sum(map(mul, usage, step.rates), step.fee)
+        if self._parts and any(usage[_PART_SLICE]):
+            total += _beside(usage, step.rates)
+        nanos, rest = divmod(total, _NANO)
+        if rest * 2 >= _NANO and (rest * 2 > _NANO or nanos & 1):
+            nanos += 1
+        return Decimal(nanos).scaleb(-9)
+
+    def rates_json(self, usage: Usage) -> str:
+        """The rates applied: compact JSON of class -> USD per million, a decimal string, for each class that costs.
+
+        A part (audio, reasoning) is named when it costs other than its whole. `request` is USD of one request.
+        """
+        step = self._step(usage)
+        text = self._json.get(step.above)
+        if text is None:
+            text = self._json[step.above] = _rates_text(step)
+        return text
 
     def _step(self, usage: Usage) -> _Step:
         total = sum(usage[:6])
@@ -97,54 +152,44 @@ class Rates:
                 return step
         return self._steps[-1]
 
-    def cost(self, usage: Usage) -> Decimal | None:
-        """USD, rounded half even once, to 9 decimals; None where the classes contradict themselves below zero."""
-        step = self._step(usage)
-        total = step.fee
-        for count, rate in zip(usage, step.rates, strict=True):
-            if count:
-                total += count * rate
-        if total < 0:
-            return None
-        nanos, rest = divmod(total, _NANO)
-        if rest * 2 > _NANO or (rest * 2 == _NANO and nanos & 1):
-            nanos += 1
-        return Decimal(nanos).scaleb(-9)
 
-    def rates_json(self, usage: Usage) -> str:
-        """The rates applied, USD per million of each class that has one, as compact JSON; `request` is the fee of one call."""
-        step = self._step(usage)
-        if step.above not in self._json:
-            shown = {
-                name: _plain(Decimal(rate) * 10**6 / _SCALE)
-                for name, rate in zip(Usage._fields, step.rates, strict=True)
-                if rate
-            }
-            if step.fee:
-                shown["request"] = _plain(Decimal(step.fee) / _SCALE)
-            self._json[step.above] = msgspec.json.encode(shown).decode()
-        return self._json[step.above]
+def _beside(usage: Usage, rates: Sequence[int]) -> int:
+    """What is missing from a linear total where priced parts exceed their whole: the whole is charged in full as well."""
+    claimed: dict[int, int] = {}
+    for part, whole in _PARTS:
+        if rates[part]:
+            claimed[whole] = claimed.get(whole, 0) + usage[part]
+    return sum(usage[part] * rates[whole] for part, whole in _PARTS if rates[part] and claimed[whole] > usage[whole])
 
 
-class Priced(NamedTuple):
-    """What an event costs. `status`: priced, free, reported, estimated, unpriced or none."""
+def _rates_text(step: _Step) -> str:
+    shown = {}
+    for index, (name, rate) in enumerate(zip(_CLASSES, step.rates, strict=True)):
+        if rate:
+            whole = next((whole for part, whole in _PARTS if part == index), None)
+            shown[name] = _plain(rate * 10**6 if whole is None else (rate + step.rates[whole]) * 10**6)
+    if step.fee:
+        shown["request"] = _plain(step.fee)
+    return msgspec.json.encode(shown).decode()
 
-    status: str
-    cost: Decimal | None
-    price_id: str = ""
-    rates: str = ""
-    flags: tuple[str, ...] = ()
+
+def _plain(scaled: int) -> str:
+    text = f"{_EXACT.divide(Decimal(scaled), _SCALE):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 class PriceBook:
-    """One immutable version of all prices."""
+    """One immutable version of all prices; safe to share between threads."""
 
     def __init__(self, overrides: Sequence[Override] = ()) -> None:
-        self._overrides = tuple(overrides)
-        self._snapshot = data_snapshot.get_snapshot()
-        digest = hashlib.sha256(repr(self._overrides).encode()).hexdigest()[:8] if overrides else "0"
-        self.version = f"genai-prices-{importlib.metadata.version('genai-prices')}-{digest}-{CODE_VERSION}"
-        self._resolve = lru_cache(maxsize=100_000)(self._resolve_uncached)
+        """Raises ValueError for an override that is no price."""
+        self._overrides = tuple(_checked(override) for override in overrides)
+        # Where an override starts or ends inside a quarter, the quarter has two prices.
+        self._edges = sorted({edge for o in self._overrides for edge in (o.starts_at, o.ends_at)})
+        self.version = _version(self._overrides)
+        self._find = lru_cache(_MODELS_CACHED)(_find)
+        self._rates = lru_cache(_RATES_CACHED)(self._rates_uncached)
+        self._shared = lru_cache(_RATES_CACHED)(Rates)  # most quarters of a model have the same price
 
     def resolve(
         self,
@@ -157,112 +202,130 @@ class PriceBook:
         at: int,
         account: str = "",
     ) -> Rates | None:
-        """Rates of a model at unix us `at`; None when no price is known."""
-        if not model:
-            return None
-        return self._resolve(provider, model, service_tier, processing, speed, at // QUARTER_US, account if self._overrides else "")
+        """Rates of a model as named by the provider at unix us `at`; None when no price is known.
 
-    def _resolve_uncached(
-        self, provider: str, model: str, tier: str, processing: str, speed: str, quarter: int, account: str
+        Provider "" is found by the model's name. Tiers that the package does not know (auto, standard, scale) are standard.
+        """
+        if not self._edges:
+            return self._rates(provider, model, service_tier, processing, speed, at // QUARTER_US, -1, "")
+        era = bisect_right(self._edges, at)
+        return self._rates(provider, model, service_tier, processing, speed, at // QUARTER_US, era, account)
+
+    def _rates_uncached(
+        self, provider: str, model: str, tier: str, processing: str, speed: str, quarter: int, era: int, account: str
     ) -> Rates | None:
-        at = quarter * QUARTER_US
-        override = self._override(provider, model, account, at)
-        if override is not None and override.multiplier is None:
-            rates = tuple(_scaled(override.rates.get(name, _FREE) / 10**6) for name in Usage._fields)
-            return Rates(f"override/{provider}/{model}", [_Step(-1, rates, _scaled(override.rates.get("request", _FREE)))])
-        found = self._find(provider, model)
-        if found is None:
-            return None
-        owner, info = found
-        prices = info.get_prices(datetime.fromtimestamp(at / 1e6, UTC), _context(tier, processing, speed))
-        steps = _steps(prices)
-        if not steps:
-            return None
-        price_id = f"{owner}/{info.id}"
-        if override is not None and override.multiplier is not None:
-            steps = [_multiplied(step, override.multiplier) for step in steps]
+        steps: list[_Step] = []
+        price_id = f"{provider}/{model}"
+        found = self._find(provider, model) if model else None
+        if found is not None:
+            owner, info = found
+            at = datetime.fromtimestamp(quarter * QUARTER_US // 1_000_000, UTC)
+            steps = steps_of(owner, info, at, price_context(tier, processing, speed))
+            price_id = f"{owner.id}/{info.id}"
+        override = self._override(provider, model, account, self._edges[era - 1]) if era > 0 else None
+        if override is not None and (steps or override.rates):
+            steps = _overridden(steps, override)
             price_id = f"override/{price_id}"
-        return Rates(price_id, steps)
+        return self._shared(price_id, tuple(steps)) if steps else None
 
     def _override(self, provider: str, model: str, account: str, at: int) -> Override | None:
-        """The last matching one, an account's own before a global one."""
+        """An account's own before a global one, the provider's before any, then the latest to start, then the last."""
         matching = [
-            o
-            for o in self._overrides
+            ((o.account != "", o.provider != "", o.starts_at, number), o)
+            for number, o in enumerate(self._overrides)
             if o.model == model
             and o.provider in ("", provider)
             and o.account in ("", account)
             and o.starts_at <= at < o.ends_at
         ]
-        return max(matching, key=lambda o: o.account != "", default=None) if matching else None
-
-    def _find(self, provider: str, model: str) -> tuple[str, Any] | None:
-        name = ALIASES.get(provider.lower(), provider.lower()) or None
-        try:
-            owner, info = self._snapshot.find_provider_model(model, None, name, None)
-        except (LookupError, ValueError):
-            return None
-        return owner.id, info
+        return max(matching)[1] if matching else None
 
 
-def _context(tier: str, processing: str, speed: str) -> dict[str, str] | None:
+def _version(overrides: Sequence[Override]) -> str:
+    """The package's version may stay while its data is replaced, so the prices themselves are hashed too."""
+    content = repr(([(p.id, p.fallback_model_providers, p.models) for p in PROVIDERS], overrides))
+    digest = hashlib.sha256(content.encode()).hexdigest()[:12]
+    return f"genai-prices-{importlib.metadata.version('genai-prices')}-{digest}-{CODE_VERSION}"
+
+
+def _find(provider: str, model: str) -> tuple[Provider, ModelInfo] | None:
+    """The package's provider and model for names as sent."""
+    sent = provider.strip().lower()
+    stem = sent.partition(".")[0]
+    if not sent:
+        return _look_up(None, model)
+    alias = ALIASES.get(sent) or ALIASES.get(stem)
+    return _look_up(alias or sent, model) or (_look_up(stem, model) if stem and not alias and stem != sent else None)
+
+
+def _look_up(provider_id: str | None, model: str) -> tuple[Provider, ModelInfo] | None:
+    # A snapshot of its own for each look-up: it remembers every name it is ever asked for.
+    try:
+        return DataSnapshot(PROVIDERS, from_auto_update=False).find_provider_model(model, None, provider_id, None)
+    except LookupError:
+        return None
+
+
+_KNOWN_CONTEXT = frozenset(
+    item for p in PROVIDERS for m in p.models for v in m.price_variants or () for item in v.when.items()
+)
+
+
+def price_context(tier: str, processing: str, speed: str) -> dict[str, str]:
     """The package's price context: only values that it knows, since it prices unknown ones as standard in silence."""
-    context = {}
-    if processing == "batch" or tier == "batch":
-        context["processing"] = "batch"
-    if tier in _PRICED_TIERS and tier not in _STANDARD_TIERS:
-        context["service_tier"] = tier
-    if speed == "fast":
-        context["speed"] = "fast"
-    return context or None
+    tier = tier.strip().lower()
+    batch = "batch" in (tier, processing.strip().lower())  # Anthropic calls it a tier
+    asked = {"service_tier": tier, "processing": "batch" if batch else "", "speed": speed.strip().lower()}
+    return {key: value for key, value in asked.items() if (key, value) in _KNOWN_CONTEXT}
 
 
-def _steps(prices: ModelPrice) -> list[_Step]:
-    """One step for each threshold of the model's tiers, highest first; [] when nothing that an LLM call has is priced."""
-    registry = _get_registry()
-    priced: list[tuple[UnitDef, Decimal | TieredPrices]] = []
-    for unit in registry.units.values():
-        price = getattr(prices, unit.price_key, None)
-        if price is not None and (unit.usage_key in _UNITS or unit.usage_key == "requests"):
-            priced.append((unit, price))
-    if not any(unit.usage_key in ("input_tokens", "output_tokens", "requests") for unit, _ in priced):
+def steps_of(owner: Provider, info: ModelInfo, at: datetime, context: Mapping[str, str]) -> list[_Step]:
+    """A step for each threshold of the model's tiers, highest first; [] when nothing that an LLM call has is priced."""
+    # As in the package: a model that a provider only borrows (Azure OpenAI's) has its owner's standard price.
+    lent = context and not any(info is model for model in owner.models)
+    prices = info.get_prices(at, None if lent else dict(context))
+    priced = [
+        (unit, price) for unit, price in _units(prices) if unit.usage_key in _UNITS or unit.usage_key == _REQUESTS
+    ]
+    if not any(unit.usage_key in ("input_tokens", "output_tokens", _REQUESTS) for unit, _ in priced):
         return []
     starts = {tier.start for _, price in priced if isinstance(price, TieredPrices) for tier in price.tiers}
     return [_step(priced, above) for above in sorted(starts | {-1}, reverse=True)]
 
 
+def _units(prices: ModelPrice) -> Iterable[tuple[UnitDef, Decimal | TieredPrices]]:
+    for unit in _REGISTRY.units.values():
+        price = getattr(prices, unit.price_key)
+        if price is not None:
+            yield unit, price
+
+
 def _step(priced: Sequence[tuple[UnitDef, Decimal | TieredPrices]], above: int) -> _Step:
     """Rates per class: each unit pays for what is left of it after the more specific units that have a price."""
-    rates = dict.fromkeys(Usage._fields, 0)
+    rates = dict.fromkeys(_CLASSES, 0)
     fee = 0
-    leaves: dict[str, dict[str, int]] = {}
+    left: list[tuple[UnitDef, dict[str, int]]] = []
     for unit, price in sorted(priced, key=lambda item: (-len(item[0].dimensions), item[0].usage_key)):
         amount = _scaled(_at(price, above) / unit.per)
-        if unit.usage_key == "requests":
-            fee += amount
+        if unit.usage_key == _REQUESTS:
+            fee = amount
             continue
-        leaf = dict.fromkeys(Usage._fields, 0)
-        for name in _UNITS[unit.usage_key]:
-            leaf[name] += 1
-        for other, _ in priced:
-            below = leaves.get(other.usage_key)
-            if below is not None and other is not unit and unit.dimensions.items() <= other.dimensions.items():
-                for name, count in below.items():
-                    leaf[name] -= count
-        leaves[unit.usage_key] = leaf
-        for name, count in leaf.items():
+        mine = dict.fromkeys(_CLASSES, 0) | dict.fromkeys(_UNITS[unit.usage_key], 1)
+        for other, theirs in left:
+            if unit.dimensions.items() <= other.dimensions.items():
+                for name, count in theirs.items():
+                    mine[name] -= count
+        left.append((unit, mine))
+        for name, count in mine.items():
             rates[name] += count * amount
     return _Step(above, tuple(rates.values()), fee)
 
 
 def _at(price: Decimal | TieredPrices, above: int) -> Decimal:
+    """The price of a request of more than `above` input tokens; tiers stand in rising order."""
     if not isinstance(price, TieredPrices):
         return price
-    applicable = price.base
-    for tier in price.tiers:
-        if tier.start <= above:
-            applicable = tier.price
-    return applicable
+    return next((tier.price for tier in reversed(price.tiers) if tier.start <= above), price.base)
 
 
 def _scaled(rate: Decimal) -> int:
@@ -273,16 +336,68 @@ def _scaled(rate: Decimal) -> int:
     return whole
 
 
-def _multiplied(step: _Step, by: Decimal) -> _Step:
+def _checked(override: Override) -> Override:
+    unknown = override.rates.keys() - {*_CLASSES, "request"}
+    if unknown:
+        raise ValueError(f"no such class: {', '.join(sorted(unknown))}")
+    amounts = [*override.rates.values(), *([] if override.multiplier is None else [override.multiplier])]
+    if not amounts or not override.model or override.starts_at >= override.ends_at:
+        raise ValueError("an override needs a model, rates or a multiplier, and a time to be in force")
+    for amount in amounts:
+        # All digits must survive: an exponent below -21 would not fit 1e-30 USD per token.
+        if (
+            not amount.is_finite()
+            or not 0 <= amount <= _RATE_LIMIT
+            or Decimal(amount).quantize(Decimal("1e-12"), context=_EXACT) != amount
+        ):
+            raise ValueError("a rate or multiplier is a decimal from 0 to 1e12 with at most 12 decimals")
+    return override._replace(rates=dict(sorted(override.rates.items())))
+
+
+def _overridden(steps: Sequence[_Step], override: Override) -> list[_Step]:
+    named = override.rates
+    return [_overridden_step(step, named, override.multiplier) for step in steps or (_inherited(named),)]
+
+
+def _inherited(named: Mapping[str, Decimal]) -> _Step:
+    """A model that only we know: input that is not named costs what uncached input does."""
+    rate = _scaled(named.get("input_uncached", _FREE) / 10**6)
+    return _Step(-1, tuple(rate if name in _INPUTS else 0 for name in _CLASSES), 0)
+
+
+def _overridden_step(step: _Step, named: Mapping[str, Decimal], multiplier: Decimal | None) -> _Step:
     def times(rate: int) -> int:
-        return int((Decimal(rate) * by).to_integral_value(ROUND_HALF_EVEN))
+        if multiplier is None:
+            return rate
+        return int(_EXACT.multiply(rate, multiplier).to_integral_value(ROUND_HALF_EVEN))
 
-    return _Step(step.above, tuple(times(rate) for rate in step.rates), times(step.fee))
+    rates = {name: times(rate) for name, rate in zip(_CLASSES, step.rates, strict=True)}
+    wholes = {name: rate for name, rate in rates.items() if name not in _PART_OF}
+    wholes |= {name: _scaled(rate / 10**6) for name, rate in named.items() if name in wholes}
+    for part, whole in _PART_OF.items():
+        if part in named:
+            rates[part] = _scaled(named[part] / 10**6) - wholes[whole]
+        elif rates[part]:
+            # A part with a price of its own keeps it, whatever its whole costs now.
+            rates[part] += rates[whole] - wholes[whole]
+    fee = _scaled(named["request"]) if "request" in named else times(step.fee)
+    return _Step(step.above, tuple((rates | wholes).values()), fee)
 
 
-def _plain(value: Decimal) -> str:
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+class Priced(NamedTuple):
+    """What an event costs, USD. `status`: priced, free, reported, estimated, unpriced (cost None) or none."""
+
+    status: str
+    cost: Decimal | None
+    price_id: str = ""
+    rates: str = ""
+    flags: tuple[str, ...] = ()
+
+
+_NONE = Priced("none", None)
+_REFUSED = Priced("none", Decimal(0).scaleb(-9))
+_UNPRICED = Priced("unpriced", None)
+_MISSING = Priced("unpriced", None, flags=("usage_missing",))
 
 
 def price(
@@ -301,28 +416,26 @@ def price(
     usage_estimated: bool,
     cost_usd: str,
     prefer_reported: bool,
+    usage_unknown: bool = False,
 ) -> Priced:
-    """What an event costs: our override, the package, what the provider reported, else unpriced."""
-    reported = Decimal(cost_usd) if cost_usd else None
+    """What an event at unix us `at` costs: our override, the package, what was reported (`cost_usd`), else unpriced.
+
+    `usage_unknown`: there was a usage object, of a shape nobody knows; then nothing is missing, and nothing is free.
+    """
     if type != "llm":
-        return Priced("reported", reported) if type == "tool" and reported is not None else _NONE
+        # A trace's or log's cost would repeat its calls'; what stands beside calls is a tool.
+        return Priced("reported", Decimal(cost_usd)) if cost_usd and type == "tool" else _NONE
+    if cost_usd and (prefer_reported or usage is None or not any(usage)):
+        return Priced("reported", Decimal(cost_usd))
     if usage is None or not any(usage):
-        if reported is not None:
-            return Priced("reported", reported)
-        if status == "error":
-            return _REFUSED
-        return Priced("unpriced", None, flags=("usage_missing",))
-    if prefer_reported and reported is not None:
-        return Priced("reported", reported)
+        if usage_unknown:
+            return _UNPRICED
+        # What the provider refused costs nothing. An answer without usage is unknown, which is not free.
+        return _REFUSED if status == "error" else _MISSING
     rates = book.resolve(
         provider, model, service_tier=service_tier, processing=processing, speed=speed, at=at, account=account
     )
-    cost = rates.cost(usage) if rates is not None else None
-    if rates is None or cost is None:
-        return Priced("reported", reported) if reported is not None else Priced("unpriced", None)
+    if rates is None:
+        return Priced("reported", Decimal(cost_usd)) if cost_usd else _UNPRICED
     kind = "estimated" if usage_estimated else "free" if rates.free else "priced"
-    return Priced(kind, cost, rates.id, rates.rates_json(usage))
-
-
-_NONE = Priced("none", None)
-_REFUSED = Priced("none", _FREE)
+    return Priced(kind, rates.cost(usage), rates.id, rates.rates_json(usage))
