@@ -19,7 +19,7 @@ from consumers.history import History
 from consumers.intents import Intent, Versions, read_note
 from consumers.lane import InDoubt, Lane, Outcome, Rebuilt, Stored
 from pipeline import limits
-from pipeline.errors import Fenced, LogError, PercapitaError, StoreError
+from pipeline.errors import LogError, PercapitaError, StoreError
 from pipeline.log import Entry, LogReader, Position
 from pipeline.process import ROW_VERSION, Context, decode_all, set_aside
 from pipeline.row import DeadLetter, Row
@@ -247,14 +247,11 @@ class Worker:
         started = time.monotonic()
         try:
             self._log.commit(positions)
-        except Fenced:
-            _say.warning("fenced", partitions=sorted(positions))
-            self._lost(set(self._lanes))
-            return False
         except LogError as error:
-            # Neither taken nor refused for sure: nothing may start, and the same is tried again.
-            _say.warning("commit_failed", detail=error.detail)
-            time.sleep(0.2)
+            # Neither taken nor refused for sure, or sent while a rebalance was under way: nothing may start. The next
+            # read's callbacks say which partitions are still ours, and for those the same is tried again.
+            _say.warning("commit_failed", code=error.code, detail=error.detail)
+            time.sleep(0.05)
             for lane in planned:
                 self._unplan(lane)
             return False
