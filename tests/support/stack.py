@@ -61,7 +61,9 @@ class Stack:
     def run(self, *arguments: str, check: bool = True) -> str:
         """One command to its end; its standard output."""
         command = [sys.executable, "-c", "from pipeline.cli import main; main()", *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=600, check=False)
+        done = subprocess.run(
+            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=600, check=False
+        )
         if check and done.returncode:
             raise RuntimeError(f"percapita {' '.join(arguments)}: {done.stdout}{done.stderr}")
         return done.stdout
@@ -95,7 +97,9 @@ class Stack:
     def stored(self) -> int:
         """Rows of the raw table; -1 while it cannot be asked."""
         try:
-            with urllib.request.urlopen(f"{self.clickhouse.url}/?query=SELECT%20count()%20FROM%20events", timeout=20) as answer:
+            with urllib.request.urlopen(
+                f"{self.clickhouse.url}/?query=SELECT%20count()%20FROM%20events", timeout=20
+            ) as answer:
                 return int(answer.read())
         except (OSError, ValueError):
             return -1

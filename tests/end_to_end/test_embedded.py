@@ -1,0 +1,142 @@
+"""`percapita up` as a process: demo traffic with repeats in, every user's numbers out, equal to a truth computed outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.stack import ROOT, free_port, wait_http
+from tests.support.truth import differences, truth
+
+EVENTS = int(os.environ.get("TRUTH_EVENTS", "20000"))
+COMMAND = [sys.executable, "-c", "from pipeline.cli import main; main()"]
+
+
+class Running:
+    """One embedded Percapita."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.port = free_port()
+        self.start()
+
+    def start(self) -> None:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PERCAPITA_")}
+        self.process = subprocess.Popen(
+            [*COMMAND, "up", "--data", str(self.data), "--port", str(self.port)], cwd=ROOT, env=environment,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        wait_http(f"{self.url}/readyz")
+        self.keys: dict[str, str] = json.loads((self.data / "dev-keys.json").read_text())
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def get(self, path: str) -> Any:
+        request = urllib.request.Request(f"{self.url}/v1/me/ai-apps/{path}")
+        request.add_header("Authorization", f"Bearer {self.keys['read']}")
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    def post(self, event: Any) -> Any:
+        request = urllib.request.Request(f"{self.url}/v1/events", data=json.dumps(event).encode())
+        request.add_header("Authorization", f"Bearer {self.keys['ingest']}")
+        request.add_header("Content-Type", "application/json")
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*COMMAND, *arguments, "--data", str(self.data)], cwd=ROOT, capture_output=True, text=True, timeout=900, check=False
+        )
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    found = Running(tmp_path / "data")
+    yield found
+    if found.process.poll() is None:
+        found.end(signal.SIGKILL)
+    assert found.process.stdout is not None
+    found.process.stdout.close()
+
+
+def pages(get: Any, path: str) -> Iterator[Any]:
+    cursor = ""
+    while True:
+        page = get(f"{path}&limit=150{cursor}")
+        yield page
+        if not page["next_cursor"]:
+            return
+        cursor = f"&cursor={page['next_cursor']}"
+
+
+@pytest.mark.timeout(1200)
+def test_every_users_numbers_equal_a_truth_computed_outside(running: Running, tmp_path: Path) -> None:
+    sent = tmp_path / "sent.ndjson"
+    done = running.command("demo", "--events", str(EVENTS), "--duplicates", "0.05", "--truth", str(sent), "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["accepted"] == told["sent"] > EVENTS
+    expected = truth(json.loads(line) for line in sent.open())
+    assert differences(expected, pages(running.get, "users?window=90d")) == []
+    overview = running.get("overview?window=90d")
+    assert Decimal(overview["data"]["spend"]) == sum(sums.spend for sums in expected.values())
+    assert overview["data"]["events"] == EVENTS
+    audit = running.command("audit", "--json")
+    assert audit.returncode == 0, audit.stdout
+    assert json.loads(audit.stdout)["rows"] == json.loads(audit.stdout)["distinct"] == EVENTS
+
+
+def test_an_acknowledged_event_is_there_after_kill_9(running: Running) -> None:
+    event = {
+        "id": "0190a1b2-0000-7000-8000-000000000001", "trace_id": "t-1", "type": "llm", "provider": "openai", "model": "gpt-4o",
+        "timestamp": int(time.time() * 1000), "usage": {"prompt_tokens": 1000, "completion_tokens": 100},
+        "metadata": {"tags": {"userId": "ada"}},
+    }  # fmt: skip
+    assert running.post(event) == {"accepted": 1, "rejected": []}
+    running.end(signal.SIGKILL)
+    running.start()
+    assert running.post(event) == {"accepted": 1, "rejected": []}
+    users = running.get("users")
+    assert [(u["user_id"], u["spend"], u["events"], u["traces"]) for u in users["data"]] == [("ada", "0.0035", 1, 1)]
+
+
+def test_sigterm_ends_it_with_0_and_commands_open_the_store_afterwards(running: Running) -> None:
+    running.post({"type": "log", "logs": ["started"]})
+    assert running.end() == 0
+    assert running.command("audit", "--json").returncode == 0
+    made = running.command("accounts", "create", "acme", "--json")
+    assert json.loads(made.stdout).keys() == {"account", "keys"}
+
+
+def test_the_dev_keys_are_readable_by_their_owner_alone(running: Running) -> None:
+    assert (running.data / "dev-keys.json").stat().st_mode & 0o777 == 0o600
+    assert running.keys.keys() == {"ingest", "read", "admin"}
+
+
+def test_a_revoked_key_is_refused(running: Running) -> None:
+    listed = json.loads(running.command("keys", "list", "--json").stdout)
+    key = next(k for k in listed if k["scopes"] == ["ingest"])
+    assert running.command("keys", "revoke", key["id"], "--json").returncode == 0
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        running.post({"type": "log"})
+    assert refused.value.code == 401
+    refused.value.close()
