@@ -1,4 +1,4 @@
-"""The real images through testcontainers, where Docker runs: the same that docker-compose.yml names, with its settings."""
+"""The real images through testcontainers, where Docker runs: those that docker-compose.yml names."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Database(NamedTuple):
 @cache
 def docker_runs() -> bool:
     """Whether a Docker engine answers; asked once."""
-    import docker
+    import docker  # type: ignore[import-untyped]  # has no types
 
     with suppress(docker.errors.DockerException):
         client = docker.from_env(timeout=5)
