@@ -5,7 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, Message, Producer
@@ -18,8 +21,6 @@ from tests.support.kafka import MESSAGE_BYTES, KafkaCluster
 from tests.support.needs import need_kafka
 
 SERVERS = ["chdb", "container"] if docker_runs() else ["chdb"]
-# What the views need of an event; every other column takes its default.
-EVENT = ("account", "ts", "id", "user_id", "type", "tags", "output", "cost", "price_status", "sign", "log_offset")
 
 
 @pytest.fixture(params=SERVERS)
@@ -45,25 +46,22 @@ def open_database(database: Database) -> ClickHouse:
 
 
 def insert_events(store: ClickHouse, count: int, token: str) -> None:
-    second = 1_795_000_000_000_000  # microseconds
-    ids = [f"01990000-0000-7000-8000-{n:012x}" for n in range(count)]
-    tags = [["org=acme", f"feature={n % 3}"] for n in range(count)]
-    columns = (
-        ["a"] * count, [second] * count, ids, [f"u{n % 7}" for n in range(count)], ["llm"] * count, tags,
-        [10] * count, ["0.000000001"] * count, ["priced"] * count, [1] * count, list(range(count)),
-    )  # fmt: skip
-    store.insert(
-        "events", EVENT, [convert(name, column) for name, column in zip(EVENT, columns, strict=True)], token=token
-    )
-
-
-def convert(name: str, column: list[object]) -> list[object]:
-    from datetime import UTC, datetime
-    from decimal import Decimal
-
-    if name == "ts":
-        return [datetime.fromtimestamp(int(str(value)) / 1e6, UTC) for value in column]
-    return [Decimal(str(value)) for value in column] if name == "cost" else column
+    second = datetime.now(UTC).replace(microsecond=0)  # rows past their retention would go at the insert
+    columns: dict[str, list[Any]] = {
+        "account": ["a"] * count,
+        "ts": [second] * count,
+        "id": [f"01990000-0000-7000-8000-{n:012x}" for n in range(count)],
+        "user_id": [f"u{n % 7}" for n in range(count)],
+        "type": ["llm"] * count,
+        "tags": [["org=acme", f"feature={n % 3}"] for n in range(count)],
+        "output": [10] * count,
+        "cost": [Decimal("0.000000001")] * count,
+        "price_status": ["priced"] * count,
+        "sign": [1] * count,
+        "retention_days": [400] * count,
+        "log_offset": list(range(count)),
+    }
+    store.insert("events", list(columns), list(columns.values()), token=token)
 
 
 def totals(store: ClickHouse) -> dict[str, tuple[object, ...]]:
