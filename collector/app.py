@@ -67,7 +67,7 @@ class Intake:
             metrics.ingest_events.labels(item.code).inc()
         if parsed.dropped and self.on_dropped is not None:
             self.on_dropped(principal.account, parsed.dropped)
-        answer = {"accepted": len(parsed.events), "rejected": [item._asdict() for item in parsed.rejected]}
+        answer = {"accepted": len(parsed.events), "rejected": parsed.rejected}
         return web.Response(status=202, body=_encode(answer), content_type="application/json")
 
     async def healthz(self, _: web.Request) -> web.Response:
@@ -101,7 +101,9 @@ def add_collector_routes(app: web.Application, intake: Intake) -> None:
 INTAKE: web.AppKey[Intake] = web.AppKey("intake", Intake)
 
 
-def create_collector_app(writer: LogWriter, keys: KeyBook, *, clock: Clock, on_dropped: OnDropped | None = None) -> web.Application:
+def create_collector_app(
+    writer: LogWriter, keys: KeyBook, *, clock: Clock, on_dropped: OnDropped | None = None
+) -> web.Application:
     """The collector as an app of its own."""
     app = web.Application(middlewares=[problems], client_max_size=limits.BODY_BYTES)
     intake = Intake(writer, keys, clock, on_dropped)

@@ -107,10 +107,14 @@ def difference_sql(rollup: Rollup) -> str:
         + [f"sumMap(mapApply((k, v) -> (k, v * w), {c})) AS d_{c}" for c in MAPS]
         + ["maxIf(last_seen, w = 1) AS raw_seen", "maxIf(last_seen, w = -1) AS rollup_seen"]
     )
-    held = ", ".join([f"sum({c}) AS {c}" for c in SUMS] + [f"sumMap({c}) AS {c}" for c in MAPS] + ["max(last_seen) AS last_seen"])
+    held = ", ".join(
+        [f"sum({c}) AS {c}" for c in SUMS] + [f"sumMap({c}) AS {c}" for c in MAPS] + ["max(last_seen) AS last_seen"]
+    )
     held = re.sub(r"\((\w+)\)", r"(r.\1)", held)
     differs = " OR ".join(
-        [f"d_{c} != 0" for c in SUMS] + [f"arrayExists(v -> v != 0, mapValues(d_{c}))" for c in MAPS] + ["raw_seen > rollup_seen"]
+        [f"d_{c} != 0" for c in SUMS]
+        + [f"arrayExists(v -> v != 0, mapValues(d_{c}))" for c in MAPS]
+        + ["raw_seen > rollup_seen"]
     )
     columns = ", ".join((*SUMS, *MAPS, "last_seen"))
     bucket_within = within.replace("toStartOfHour(ts)", rollup.bucket).replace("hour ", f"{rollup.bucket} ")
@@ -143,7 +147,9 @@ def _hashable(key: Sequence[Any]) -> tuple[Any, ...]:
 
 def running_inserts(store: Store) -> set[str]:
     """Query ids of the INSERTs that run now. Replicated clusters ask every node through `clusterAllReplicas` in their view."""
-    rows = store.select("SELECT query_id FROM system.processes WHERE query_kind = 'Insert' OR query ILIKE '%insert into%'").rows
+    rows = store.select(
+        "SELECT query_id FROM system.processes WHERE query_kind = 'Insert' OR query ILIKE '%insert into%'"
+    ).rows
     return {str(row[0]) for row in rows}
 
 
@@ -182,7 +188,9 @@ def _insert_difference(store: Store, rollup: Rollup, rows: Sequence[Sequence[Any
     columns = (*rollup.keys, *SUMS, *MAPS, "last_seen")
     at = columns.index("last_seen")
     data = [list(column) for column in zip(*rows, strict=True)]
-    data[at] = [int(value.replace(tzinfo=UTC).timestamp() * 1e6) if isinstance(value, datetime) else value for value in data[at]]
+    data[at] = [
+        int(value.replace(tzinfo=UTC).timestamp() * 1e6) if isinstance(value, datetime) else value for value in data[at]
+    ]
     bucket = columns.index(rollup.bucket)
     data[bucket] = [value.replace(tzinfo=UTC) if isinstance(value, datetime) else value for value in data[bucket]]
     _say.info("rollup_repaired", rollup=rollup.table, keys=len(rows))
@@ -202,7 +210,9 @@ def audit(store: Store, start: int, end: int, *, repair: bool = False) -> list[F
 
 def span(store: Store) -> tuple[int, int]:
     """Unix seconds of the first and behind the last stored event; (0, 0) when there is none."""
-    low, high, rows = store.select("SELECT toUnixTimestamp(min(ts)), toUnixTimestamp(max(ts)), count() FROM events").rows[0]
+    low, high, rows = store.select(
+        "SELECT toUnixTimestamp(min(ts)), toUnixTimestamp(max(ts)), count() FROM events"
+    ).rows[0]
     return (int(low), int(high) + 1) if rows else (0, 0)
 
 

@@ -36,7 +36,9 @@ class _Hashes(NamedTuple):
     received: np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
-def make(entries: Sequence[Entry], log_id: str, context: Context, windows: Windows, history: History, start: int) -> Made:
+def make(
+    entries: Sequence[Entry], log_id: str, context: Context, windows: Windows, history: History, start: int
+) -> Made:
     """Rows of the entries, whose partition's stored rows before offset `start` are in `windows`."""
     decoded, dead = decode_all(entries, log_id)
     if not decoded:
@@ -79,9 +81,12 @@ def remember(rows: Sequence[tuple[object, ...]], windows: Windows) -> None:
     traced = [r for r in stored if r[trace]]
     if traced:
         times = np.array([r[received] for r in traced], dtype=np.int64)
-        windows.traces.add(np.array([trace_hash(str(r[account]), str(r[trace])) for r in traced], dtype=np.uint64), times)
+        windows.traces.add(
+            np.array([trace_hash(str(r[account]), str(r[trace])) for r in traced], dtype=np.uint64), times
+        )
         windows.user_traces.add(
-            np.array([user_trace_hash(str(r[account]), str(r[trace]), str(r[user])) for r in traced], dtype=np.uint64), times
+            np.array([user_trace_hash(str(r[account]), str(r[trace]), str(r[user])) for r in traced], dtype=np.uint64),
+            times,
         )
 
 
@@ -152,7 +157,13 @@ class _Marks:
     _USER = Row._fields.index("is_user_trace_start")
 
     def __init__(
-        self, decoded: Sequence[Decoded], hashes: _Hashes, windows: Windows, history: History, partition: int, start: int
+        self,
+        decoded: Sequence[Decoded],
+        hashes: _Hashes,
+        windows: Windows,
+        history: History,
+        partition: int,
+        start: int,
     ) -> None:
         self._decoded = decoded
         traces = windows.traces.seen(hashes.trace, hashes.received)

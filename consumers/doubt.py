@@ -123,7 +123,9 @@ class Doubt:
         `end_at` is unix seconds of the server's clock. A data error halves the piece; a single refused row is set aside.
         """
         keys = {(row[_OFFSET], row[_LOG_ROW]) for row in missing}
-        pieces = [[r for r in piece if (r[_OFFSET], r[_LOG_ROW]) in keys] for piece in self._pieces or [missing]]
+        pieces: list[Rows] = [
+            [r for r in piece if (r[_OFFSET], r[_LOG_ROW]) in keys] for piece in self._pieces or [missing]
+        ]
         pieces = [piece for piece in pieces if piece] or [list(missing)]
         piece, rest = pieces[0], pieces[1:]
         try:

@@ -76,9 +76,7 @@ class History:
             high, step = low, step * 2
         return windows
 
-    def stored(
-        self, identities: Sequence[tuple[Identity, int, int]], partition: int, before: int
-    ) -> set[Identity]:
+    def stored(self, identities: Sequence[tuple[Identity, int, int]], partition: int, before: int) -> set[Identity]:
         """Which of (identity, earliest, latest possible timestamp in unix us) have a row of a smaller offset."""
         found: set[Identity] = set()
         by_account: dict[str, list[tuple[Identity, int, int]]] = {}
@@ -107,7 +105,9 @@ class History:
                 found |= {(account, trace_id, event_id) for trace_id, event_id in rows}
         return found
 
-    def traces_stored(self, wanted: Iterable[tuple[str, str, str]], partition: int, before: int) -> set[tuple[str, str, str]]:
+    def traces_stored(
+        self, wanted: Iterable[tuple[str, str, str]], partition: int, before: int
+    ) -> set[tuple[str, str, str]]:
         """Which (account, trace id, user id) have rows of smaller offsets; and (account, trace id, "\\0") for any user."""
         found: set[tuple[str, str, str]] = set()
         pairs = sorted({(account, trace_id) for account, trace_id, _ in wanted})
@@ -145,7 +145,9 @@ class History:
         ).rows
         return [(int(offset), int(row)) for offset, row in rows]
 
-    def replaced(self, account: str, event_id: str, trace_id: str, partition: int, before: int) -> list[tuple[object, ...]]:
+    def replaced(
+        self, account: str, event_id: str, trace_id: str, partition: int, before: int
+    ) -> list[tuple[object, ...]]:
         """The stored rows (all columns, in order; times as unix us) of the event that a correction names."""
         rows = self._store.select(
             """
@@ -154,7 +156,14 @@ class History:
               AND (log_id != {log:String} OR (log_partition = {partition:UInt32} AND log_offset < {before:UInt64}))
             ORDER BY sign DESC
             """,
-            {"account": account, "id": event_id, "trace": trace_id, "log": self._log_id, "partition": partition, "before": before},
+            {
+                "account": account,
+                "id": event_id,
+                "trace": trace_id,
+                "log": self._log_id,
+                "partition": partition,
+                "before": before,
+            },
         ).rows
         return [tuple(_as_inserted(value) for value in row) for row in rows]
 

@@ -34,7 +34,7 @@ class Intent(NamedTuple):
     def note(self) -> str:
         """As commit metadata."""
         v = self.versions
-        parts = (VERSION, self.end, v.prices, v.rules, v.budgets, v.tombstones, v.row)
+        parts: tuple[object, ...] = (VERSION, self.end, v.prices, v.rules, v.budgets, v.tombstones, v.row)
         parts += (self.server_start, self.server_time, self.attempt, ",".join(map(str, self.hours)))
         return "|".join(map(str, parts))
 

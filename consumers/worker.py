@@ -177,7 +177,9 @@ class Worker:
         self._recent_records += outcome.rows + outcome.dead + outcome.duplicates
         if self._recent_records >= limits.DEAD_LETTER_SAMPLE:
             if self._recent_dead > limits.DEAD_LETTER_RATIO * self._recent_records:
-                raise PercapitaError("most records cannot be processed: stopped, so that a bad deploy sets nothing more aside")
+                raise PercapitaError(
+                    "most records cannot be processed: stopped, so that a bad deploy sets nothing more aside"
+                )
             self._recent_dead = self._recent_records = 0
 
     def _plan(self, draining: bool) -> list[Lane]:
@@ -315,7 +317,8 @@ class Worker:
         return make(lane.entries, self._log.log_id, self._context, lane.windows, self._history, lane.position)
 
     def _first(self, lane: Lane, deadline: float) -> Outcome:
-        assert lane.intent is not None and lane.windows is not None
+        assert lane.intent is not None
+        assert lane.windows is not None
         made = self._make(lane)
         token = self._token(lane, lane.intent.end, lane.entries)
         lane.settling = _Settling(made, token)
@@ -330,7 +333,8 @@ class Worker:
     def _settle(self, lane: Lane, deadline: float) -> Outcome:
         """The rules for an insert in doubt; see consumers.doubt."""
         intent, windows = lane.intent, lane.windows
-        assert intent is not None and windows is not None
+        assert intent is not None
+        assert windows is not None
         if not isinstance(lane.settling, _Settling):
             lane.settling = _Settling(self._make(lane), self._token(lane, intent.end, lane.entries))
         state = lane.settling
@@ -346,7 +350,9 @@ class Worker:
             return InDoubt(intent.attempt + 1, 0.0)
         if not state.retried:
             state.retried = True
-            state.trusted = doubt.retry_under_token(intent._replace(attempt=intent.attempt - 1), intent.versions == self._versions())
+            state.trusted = doubt.retry_under_token(
+                intent._replace(attempt=intent.attempt - 1), intent.versions == self._versions()
+            )
         missing = doubt.missing()
         if missing:
             if lane.abandoned or time.monotonic() > deadline:

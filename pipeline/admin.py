@@ -66,19 +66,21 @@ def create_key(keys: KeyStore, account: str, scope: str, name: str = "", *, rest
 
 def list_keys(keys: KeyStore, account: str = "") -> list[dict[str, Any]]:
     """Keys without their secrets."""
+    held = keys.keys()
     return [
         {
             "id": key.id, "account": key.account, "name": key.name, "scopes": list(key.scopes),
             "created_at": _time(key.created_at), "expires_at": _time(key.expires_at), "revoked_at": _time(key.revoked_at),
         }
-        for key in keys.keys()
+        for key in held
         if not account or key.account == account
     ]  # fmt: skip
 
 
 def revoke_key(keys: KeyStore, key_id: str) -> dict[str, Any]:
     """Revoke at once and for good."""
-    for key in keys.keys():
+    held = keys.keys()
+    for key in held:
         if key.id == key_id:
             keys.put_key(msgspec.structs.replace(key, revoked_at=key.revoked_at or now_us()))
             return {"id": key_id, "revoked": True}

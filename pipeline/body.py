@@ -19,7 +19,7 @@ LINE_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "applicati
 class Piece(NamedTuple):
     """One event's text and its place; `bad` when a line of NDJSON cannot be read."""
 
-    index: int
+    place: int
     raw: bytes
     bad: str = ""  # a code of reasons.REJECTED
 
@@ -139,7 +139,7 @@ def _dropped(raw: msgspec.Raw | None) -> dict[str, int]:
 
 
 def _limited(pieces: Iterable[Piece]) -> list[Piece]:
-    taken = []
+    taken: list[Piece] = []
     for piece in pieces:
         if len(taken) == limits.BATCH_EVENTS:
             raise TooLarge(f"at most {limits.BATCH_EVENTS} events in a batch")
@@ -181,7 +181,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def lenient(text: bytes) -> Any:
     """JSON with NaN and lone surrogates. Raises BadBody; duplicate keys are one."""
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_int=_Number, parse_float=_Number, parse_constant=_Number)
+        return json.loads(
+            text, object_pairs_hook=_unique, parse_int=_Number, parse_float=_Number, parse_constant=_Number
+        )
     except DuplicateKey:
         raise BadBody("the same key twice in an object") from None
     except (ValueError, RecursionError):

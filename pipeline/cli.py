@@ -20,7 +20,9 @@ accounts_app = typer.Typer(no_args_is_help=True, help="Create and list accounts.
 app.add_typer(keys_app, name="keys")
 app.add_typer(accounts_app, name="accounts")
 
-Data = Annotated[Path | None, typer.Option(help="folder of the embedded mode's data; without it, the cluster of the environment")]
+Data = Annotated[
+    Path | None, typer.Option(help="folder of the embedded mode's data; without it, the cluster of the environment")
+]
 Json = Annotated[bool, typer.Option("--json", help="answer as one JSON object")]
 
 
@@ -57,7 +59,9 @@ def set_up_logs(level: str) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.JSONRenderer(),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger({"debug": 10, "info": 20, "warning": 30, "error": 40}[level]),
+        wrapper_class=structlog.make_filtering_bound_logger(
+            {"debug": 10, "info": 20, "warning": 30, "error": 40}[level]
+        ),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
 
@@ -84,7 +88,9 @@ def up(
 
 
 @app.command()
-def collector(host: Annotated[str | None, typer.Option()] = None, port: Annotated[int | None, typer.Option()] = None) -> None:
+def collector(
+    host: Annotated[str | None, typer.Option()] = None, port: Annotated[int | None, typer.Option()] = None
+) -> None:
     """HTTP to Kafka."""
     services.run_collector(_settings(host=host, port=port))
 
@@ -96,14 +102,17 @@ def consumer() -> None:
 
 
 @app.command()
-def query(host: Annotated[str | None, typer.Option()] = None, port: Annotated[int | None, typer.Option()] = None) -> None:
+def query(
+    host: Annotated[str | None, typer.Option()] = None, port: Annotated[int | None, typer.Option()] = None
+) -> None:
     """ClickHouse to answers."""
     services.run_query(_settings(host=host, port=port))
 
 
 @app.command()
 def migrate(
-    dry_run: Annotated[bool, typer.Option("--dry-run", "--plan", help="only say what would run")] = False, json_: Json = False
+    dry_run: Annotated[bool, typer.Option("--dry-run", "--plan", help="only say what would run")] = False,
+    json_: Json = False,
 ) -> None:
     """Bring the database's tables, and Kafka's topics, to this version."""
     _print(services.run_migrations(_settings(), dry_run=dry_run), json_)
@@ -181,7 +190,14 @@ def demo(
     json_: Json = False,
 ) -> None:
     """Send realistic traffic of the last days to a running Percapita."""
-    given = {"events": events, "users": users, "days": days, "seed": seed, "duplicates": duplicates, "truth": truth}
+    given: dict[str, Any] = {
+        "events": events,
+        "users": users,
+        "days": days,
+        "seed": seed,
+        "duplicates": duplicates,
+        "truth": truth,
+    }
     _print(services.run_demo(_settings(data=data), url=url, key=key, show=not json_, **given), json_)
 
 
@@ -198,5 +214,5 @@ def loadgen(
     json_: Json = False,
 ) -> None:
     """Send live traffic at a rate, and say what was answered and how fast."""
-    given = {"rate": rate, "seconds": seconds, "batch": batch, "connections": connections, "seed": seed}
+    given: dict[str, Any] = {"rate": rate, "seconds": seconds, "batch": batch, "connections": connections, "seed": seed}
     _print(services.run_loadgen(_settings(data=data), url=url, key=key, **given), json_)

@@ -60,7 +60,9 @@ def make_users(count: int, seed: int) -> list[User]:
 
 def uuid7(milliseconds: int, rng: random.Random) -> str:
     """A UUIDv7 of the given unix time."""
-    value = (milliseconds & (2**48 - 1)) << 80 | 0x7 << 76 | rng.getrandbits(12) << 64 | 0b10 << 62 | rng.getrandbits(62)
+    value = (
+        (milliseconds & (2**48 - 1)) << 80 | 0x7 << 76 | rng.getrandbits(12) << 64 | 0b10 << 62 | rng.getrandbits(62)
+    )
     return str(UUID(int=value))
 
 

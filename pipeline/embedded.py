@@ -60,7 +60,9 @@ class Embedded:
         row = self.store.select(
             "SELECT max(log_offset), count() FROM events WHERE log_id = {log:String}", {"log": self.log_id}
         ).rows[0]
-        return InProcessLog(self.folder / "position.json", log_id=self.log_id, next_offset=int(row[0]) + 1 if row[1] else 0)
+        return InProcessLog(
+            self.folder / "position.json", log_id=self.log_id, next_offset=int(row[0]) + 1 if row[1] else 0
+        )
 
     def first_keys(self) -> dict[str, str] | None:
         """Keys of a new account, also written to dev-keys.json; None when there is an account already."""
@@ -190,8 +192,8 @@ def _add_admin(app: web.Application, embedded: Embedded, token: str) -> None:
 
 
 def _greet(url: str, data: Path, made: dict[str, str] | None, seconds: float) -> None:
-    print(f"Percapita serves {url}  (data in {data}, ready after {seconds:.1f} s)", flush=True)  # noqa: T201  # for the person
+    print(f"Percapita serves {url}  (data in {data}, ready after {seconds:.1f} s)", flush=True)  # for the person
     if made:
-        print(f"First keys, also in {data}/dev-keys.json:", flush=True)  # noqa: T201  # for the person
+        print(f"First keys, also in {data}/dev-keys.json:", flush=True)  # for the person
         for scope, key in made.items():
-            print(f"  {scope:7} {key}", flush=True)  # noqa: T201  # for the person
+            print(f"  {scope:7} {key}", flush=True)  # for the person

@@ -74,7 +74,7 @@ def _drain(stream: Any, data: bytes, out: bytearray, cap: int) -> None:
 def _zstd(body: bytes, cap: int) -> bytes:
     out = bytearray()
     rest = body
-    options = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG}
+    options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG}
     while True:
         stream = zstd.ZstdDecompressor(options=options)
         data = rest

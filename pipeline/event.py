@@ -33,7 +33,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     agent: str = ""
     operation: str = ""
     tool_name: str = ""
-    usage: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET  # the object as sent; `usage.read_usage` makes token classes of it
+    usage: msgspec.Raw | msgspec.UnsetType = (
+        msgspec.UNSET
+    )  # the object as sent; `usage.read_usage` makes token classes of it
     usage_estimated: bool = False
     service_tier: str = ""
     processing: str = ""

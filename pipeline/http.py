@@ -28,7 +28,9 @@ TITLES = {
 }  # fmt: skip
 
 
-def problem(status: int, code: str, detail: str, *, headers: dict[str, str] | None = None, errors: list[Any] | None = None) -> web.Response:
+def problem(
+    status: int, code: str, detail: str, *, headers: dict[str, str] | None = None, errors: list[Any] | None = None
+) -> web.Response:
     """A problem+json answer."""
     body: dict[str, Any] = {
         "type": "about:blank", "title": TITLES.get(status, "Error"), "status": status, "code": code, "detail": detail,
@@ -57,7 +59,9 @@ def problem_of(error: PercapitaError) -> web.Response:
 
 
 @web.middleware
-async def problems(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
+async def problems(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
     """Every trouble as a problem, nosniff on every answer, and a key in the URL refused even beside a good header."""
     answer: web.StreamResponse
     try:
@@ -77,7 +81,7 @@ async def problems(request: web.Request, handler: Callable[[web.Request], Awaita
         answer = problem(error.status, "http_error", TITLES.get(error.status, "Error"))
     except (asyncio.CancelledError, ConnectionError):
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # the last wall: answered as 500, said without its text
         # Of the error only its type: its text may hold what was sent.
         _say.error("unexpected", error=type(error).__name__, method=request.method)
         answer = problem(500, "internal", "something went wrong here")
@@ -104,7 +108,9 @@ class _QuietHandler(RequestHandler):
         self, request: Any, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         malformed = isinstance(exc, HttpProcessingError) or status == 400
-        answer = problem(400 if malformed else 500, "bad_request" if malformed else "internal", "this is not HTTP as we read it")
+        answer = problem(
+            400 if malformed else 500, "bad_request" if malformed else "internal", "this is not HTTP as we read it"
+        )
         answer.force_close()
         return answer
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from pipeline import limits
@@ -118,7 +118,7 @@ class KafkaWriter:
                 raise Unavailable("the log cannot be reached")
             await asyncio.sleep(0.05)
         loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
+        done: asyncio.Future[KafkaError | None] = loop.create_future()
         acknowledged = _Acknowledgements(len(records), loop, done)
         try:
             for record in records:
@@ -146,7 +146,7 @@ class KafkaWriter:
 class _Acknowledgements:
     """Resolves its future when the last of `count` deliveries is reported; with the first error if there was one."""
 
-    def __init__(self, count: int, loop: asyncio.AbstractEventLoop, done: asyncio.Future[None]) -> None:
+    def __init__(self, count: int, loop: asyncio.AbstractEventLoop, done: asyncio.Future[KafkaError | None]) -> None:
         self._left = count
         self._loop = loop
         self._done = done
@@ -160,7 +160,7 @@ class _Acknowledgements:
 
     def _resolve(self) -> None:
         if not self._done.done():
-            self._done.set_result(self._error)  # type: ignore[arg-type]  # the error travels as a value
+            self._done.set_result(self._error)
 
 
 class KafkaReader:
@@ -203,7 +203,10 @@ class KafkaReader:
         while True:
             time.sleep(0.25)
             started = self._commit_started
-            if started is not None and time.monotonic() - started > max(limits.COMMIT_SECONDS, self._session_seconds) + 5:
+            if (
+                started is not None
+                and time.monotonic() - started > max(limits.COMMIT_SECONDS, self._session_seconds) + 5
+            ):
                 _say.error("commit_past_its_deadline")
                 os._exit(70)
 
@@ -244,16 +247,16 @@ class KafkaReader:
         except KafkaException as error:
             raise LogError(error.args[0].str()) from None
         for message in messages:
-            error = message.error()
-            if error is None:
-                entries.append(Entry(message.partition(), message.offset(), message.value() or b""))
-            elif error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+            trouble = message.error()
+            if trouble is None:
+                entries.append(Entry(message.partition() or 0, message.offset() or 0, message.value() or b""))
+            elif trouble.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
                 # With any other reset policy this would be loss or doubling in silence.
                 raise LogError(f"partition {message.partition()}: its committed offset is no longer in the log")
-            elif error.fatal():
-                raise LogError(error.str())
-            elif error.code() not in (KafkaError._PARTITION_EOF, KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
-                _say.warning("log_event", code=error.name())
+            elif trouble.fatal():
+                raise LogError(trouble.str())
+            elif trouble.code() not in (KafkaError._PARTITION_EOF, KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
+                _say.warning("log_event", code=trouble.name())
         return entries
 
     def assigned(self) -> frozenset[int]:
@@ -331,13 +334,6 @@ def probe_metadata(settings: KafkaSettings) -> None:
         consumer.close()
     if kept != "percapita-probe":
         raise LogError("the broker does not keep commit metadata (offset.metadata.max.bytes)")
-
-
-def retention_ms(settings: KafkaSettings) -> int:
-    """How long the topic keeps its records, in milliseconds; -1 for ever."""
-    admin = AdminClient({"bootstrap.servers": settings.bootstrap})
-    resource = ConfigResource(ResourceType.TOPIC, settings.topic)
-    return int(admin.describe_configs([resource])[resource].result(timeout=10)["retention.ms"].value)
 
 
 class TopicKeys:

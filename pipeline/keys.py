@@ -101,7 +101,12 @@ def hash_of(token: str) -> str:
 def well_formed(token: str) -> bool:
     """Form and checksum, without a look-up."""
     head, _, check = token.rpartition("_")
-    return len(token) < 128 and token.isascii() and head.startswith(("pc_live_", "pc_test_")) and hmac.compare_digest(check, _checksum(head))
+    return (
+        len(token) < 128
+        and token.isascii()
+        and head.startswith(("pc_live_", "pc_test_"))
+        and hmac.compare_digest(check, _checksum(head))
+    )
 
 
 class KeyBook:

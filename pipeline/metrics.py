@@ -8,8 +8,12 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 
 ingest_events = Counter("percapita_ingest_events", "Events by result: accepted, or why rejected", ["result"])
 ingest_bytes = Counter("percapita_ingest_bytes", "Bytes of bodies after decompression")
-publish_seconds = Histogram("percapita_publish_seconds", "From a parsed batch to the log's acknowledgement", buckets=_SECONDS)
-batch_rows = Histogram("percapita_batch_rows", "Rows of one insert", buckets=(1, 10, 100, 500, 1000, 5000, 10_000, 20_000, 50_000))
+publish_seconds = Histogram(
+    "percapita_publish_seconds", "From a parsed batch to the log's acknowledgement", buckets=_SECONDS
+)
+batch_rows = Histogram(
+    "percapita_batch_rows", "Rows of one insert", buckets=(1, 10, 100, 500, 1000, 5000, 10_000, 20_000, 50_000)
+)
 stored_rows = Counter("percapita_stored_rows", "Rows stored")
 duplicates = Counter("percapita_duplicates", "Retries that were stored already")
 dead_letters = Counter("percapita_dead_letters", "Records set aside")

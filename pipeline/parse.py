@@ -25,11 +25,11 @@ def parse_batch(body: bytes, content_type: str, now: int) -> ParsedBatch:
     is_json = content_type.partition(";")[0].strip().lower() in JSON_TYPES
     events: list[Event] = []
     rejected: list[Rejected] = []
-    for index, raw, bad in pieces:
+    for place, raw, bad in pieces:
         if bad:
-            rejected.append(Rejected(index, None, bad, REJECTED[bad], ""))
+            rejected.append(Rejected(place, None, bad, REJECTED[bad], ""))
             continue
-        parsed = parse_event(raw, index, now)
+        parsed = parse_event(raw, place, now)
         if isinstance(parsed, Event):
             events.append(parsed)
         elif parsed.code == "duplicate_key" and is_json:

@@ -62,6 +62,10 @@ def _numbers(value: Any) -> Any:
             continue
         if isinstance(item, dict):
             kept[name] = _numbers(item)
-        elif item is None or isinstance(item, (int, float)) or (name in _TIER_KEYS and isinstance(item, str) and len(item) < 64):
+        elif (
+            item is None
+            or isinstance(item, (int, float))
+            or (name in _TIER_KEYS and isinstance(item, str) and len(item) < 64)
+        ):
             kept[name] = item
     return kept

@@ -12,7 +12,7 @@ import xxhash
 
 from pipeline.event import Event, Privacy
 
-VERSION = 1
+VERSION: Literal[1] = 1
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):

@@ -81,8 +81,13 @@ def run_consumer(settings: Settings) -> None:
         session_seconds=settings.session_seconds,
     )
     stop = threading.Event()
+
+    def end(*_: object) -> None:
+        stop.set()
+        worker.stop()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: (stop.set(), worker.stop()))
+        signal.signal(number, end)
     auditor = threading.Thread(target=Auditor(store).run, args=(stop,), daemon=True, name="auditor")
     auditor.start()
     _say.info("consumer_started", pid=os.getpid())
@@ -116,7 +121,8 @@ def _until_reachable(action: Callable[[], None]) -> None:
     """Wait for a service that is not up yet; a schema that does not fit is said at once."""
     for attempt in itertools.count():
         try:
-            return action()
+            action()
+            return
         except PercapitaError as error:
             if error.status != 503:
                 raise
@@ -259,21 +265,31 @@ def run_demo(
 
 
 def run_loadgen(
-    settings: Settings, *, url: str | None, key: str | None, rate: float, seconds: float, batch: int, connections: int, seed: int
+    settings: Settings,
+    *,
+    url: str | None,
+    key: str | None,
+    rate: float,
+    seconds: float,
+    batch: int,
+    connections: int,
+    seed: int,
 ) -> dict[str, Any]:
     """Live events at a rate."""
     url, key = _target(settings, url, key)
     now = datetime.now(UTC)
     source = demo.Traffic(seed=seed, users=2000, start=now - timedelta(hours=1), end=now).events()
     until = time.monotonic() + seconds
-    live = itertools.takewhile(lambda _: time.monotonic() < until, source)
+    live: Iterator[Any] = itertools.takewhile(lambda _: time.monotonic() < until, source)
     if rate:
         live = itertools.islice(live, int(rate * seconds))
 
     def stamp(event: Any) -> Any:
         return event | {"timestamp": time.time_ns() // 1_000_000}
 
-    return _told(asyncio.run(traffic.send(url, key, live, batch=batch, connections=connections, rate=rate, stamp=stamp)))
+    return _told(
+        asyncio.run(traffic.send(url, key, live, batch=batch, connections=connections, rate=rate, stamp=stamp))
+    )
 
 
 def _told(ledger: traffic.Ledger) -> dict[str, Any]:

@@ -44,7 +44,13 @@ class Store(Protocol):
     """What workers, the query service and commands need of the database. Safe to call from several threads."""
 
     def insert(
-        self, table: str, columns: Sequence[str], data: Sequence[Sequence[Any]], *, token: str = "", deadline: float = 60
+        self,
+        table: str,
+        columns: Sequence[str],
+        data: Sequence[Sequence[Any]],
+        *,
+        token: str = "",
+        deadline: float = 60,
     ) -> None:
         """Insert one block given by column. `token` deduplicates it in the table and in every rollup behind it.
 
@@ -54,7 +60,9 @@ class Store(Protocol):
     def select(self, sql: str, parameters: Mapping[str, Any] | None = None, *, seconds: float = 30) -> Answer:
         """Rows of a query; values are bound as `{name:Type}`. Raises StoreError."""
 
-    def execute(self, sql: str, parameters: Mapping[str, Any] | None = None, *, query_id: str = "", **settings: Any) -> None:
+    def execute(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, *, query_id: str = "", **settings: Any
+    ) -> None:
         """Run a statement that answers nothing. Raises StoreError."""
 
     def columns_of(self, table: str) -> tuple[str, ...]:
@@ -126,10 +134,12 @@ ENGINE = {merge_tree} ORDER BY number"""
 
 def applied(store: Store) -> dict[int, str]:
     """Number -> checksum of the migrations in the database; empty when it has none yet."""
-    exists = store.select("SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'migrations'")
+    exists = store.select(
+        "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'migrations'"
+    )
     if not exists.rows[0][0]:
         return {}
-    return dict(store.select("SELECT number, any(checksum) FROM migrations GROUP BY number ORDER BY number").rows)  # type: ignore[arg-type]
+    return dict(store.select("SELECT number, any(checksum) FROM migrations GROUP BY number ORDER BY number").rows)
 
 
 def check_schema(store: Store) -> list[Migration]:
@@ -158,7 +168,9 @@ def migrate(store: Store, engines: Engines) -> list[Migration]:
     missing = check_schema(store)
     for migration in missing:
         store.execute(migration.sql(engines))
-        store.insert("migrations", ("number", "name", "checksum"), ([migration.number], [migration.name], [migration.checksum]))
+        store.insert(
+            "migrations", ("number", "name", "checksum"), ([migration.number], [migration.name], [migration.checksum])
+        )
     return missing
 
 
@@ -194,9 +206,19 @@ class ClickHouse:
                         self._free.append(client)
 
     def insert(
-        self, table: str, columns: Sequence[str], data: Sequence[Sequence[Any]], *, token: str = "", deadline: float = 60
+        self,
+        table: str,
+        columns: Sequence[str],
+        data: Sequence[Sequence[Any]],
+        *,
+        token: str = "",
+        deadline: float = 60,
     ) -> None:
-        settings: dict[str, Any] = {"async_insert": 0, "max_execution_time": max(1, int(deadline)), "max_insert_block_size": 10_000_000}
+        settings: dict[str, Any] = {
+            "async_insert": 0,
+            "max_execution_time": max(1, int(deadline)),
+            "max_insert_block_size": 10_000_000,
+        }
         settings |= {"min_insert_block_size_rows": 0, "min_insert_block_size_bytes": 0}
         if token:
             settings |= {
@@ -231,10 +253,15 @@ class ClickHouse:
 
     def select(self, sql: str, parameters: Mapping[str, Any] | None = None, *, seconds: float = 30) -> Answer:
         with self._client() as client:
-            result = client.query(sql, parameters=dict(parameters or {}), settings={"max_execution_time": max(1, int(seconds))})
-            return Answer(tuple(result.column_names), result.result_rows)
+            result = client.query(
+                sql, parameters=dict(parameters or {}), settings={"max_execution_time": max(1, int(seconds))}
+            )
+            rows: Sequence[Any] = result.result_rows
+            return Answer(tuple(result.column_names), rows)
 
-    def execute(self, sql: str, parameters: Mapping[str, Any] | None = None, *, query_id: str = "", **settings: Any) -> None:
+    def execute(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, *, query_id: str = "", **settings: Any
+    ) -> None:
         if query_id:
             settings["query_id"] = query_id
         with self._client() as client:

@@ -50,7 +50,9 @@ async def post(
                     ledger.rejected += len(said["rejected"])
                     return
                 if answer.status not in (429, 503):
-                    raise RuntimeError(f"the collector answered {answer.status}: {content[:300].decode(errors='replace')}")
+                    raise RuntimeError(
+                        f"the collector answered {answer.status}: {content[:300].decode(errors='replace')}"
+                    )
         except (aiohttp.ClientError, TimeoutError):
             ledger.waits.append(time.perf_counter() - started)
         await asyncio.sleep(min(5.0, 0.2 * 2**attempt))
@@ -72,6 +74,7 @@ async def send(
     ledger = Ledger()
     source = iter(events)
     began = time.perf_counter()
+    taken = 0
     timeout = aiohttp.ClientTimeout(total=60)
     async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=connections)) as session:
 
@@ -84,7 +87,6 @@ async def send(
                 await post(session, url, key, chunk, ledger)
                 progress(len(chunk))
 
-        taken = 0
         await asyncio.gather(*(one() for _ in range(connections)))
     ledger.seconds = time.perf_counter() - began
     return ledger

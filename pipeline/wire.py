@@ -9,7 +9,7 @@ import re
 import secrets
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -20,7 +20,7 @@ from pipeline.event import Event
 from pipeline.usage import usage_problem
 
 
-class Rejected(NamedTuple):
+class Rejected(msgspec.Struct, frozen=True):
     """An event that is not taken: its place, its id where that is a UUID, and why. Never a value of the sender."""
 
     index: int
@@ -30,7 +30,7 @@ class Rejected(NamedTuple):
     pointer: str
 
 
-class _Refusal(Exception):  # noqa: N818  # control flow inside this file only
+class _Refusal(Exception):  # control flow inside this file only
     def __init__(self, code: str, field: str, detail: str) -> None:
         super().__init__(code)
         self.code, self.field, self.detail = code, field, detail
@@ -54,9 +54,7 @@ FIELDS = frozenset({
 })  # fmt: skip
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MONEY = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
-_RFC3339 = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:([Zz])|([+-])(\d\d):(\d\d))"
-)
+_RFC3339 = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:([Zz])|([+-])(\d\d):(\d\d))")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LONG_NUMBER = re.compile(rb"[0-9]{%d}" % limits.NUMBER_DIGITS)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -365,5 +363,3 @@ def _id_of(value: dict[str, Any]) -> str | None:
         return _uuid(value.get("id"), "id")
     except _Refusal:
         return None
-
-

@@ -49,7 +49,7 @@ class Answers:
         keys: list[Key] = []
         extra: dict[str, Any] = {}
         if bucket:
-            keys.append(bucket_key(bucket, q.tz))
+            keys.append(bucket_key(bucket))
             extra["tz"] = q.tz
         if name:
             keys.append(key_of(name))
@@ -81,7 +81,9 @@ class Answers:
             "plan": plan,
         }
 
-    def _users_by(self, q: Question, keys: Sequence[Key], extra: Answer, bucket: str | None) -> dict[tuple[Any, ...], int]:
+    def _users_by(
+        self, q: Question, keys: Sequence[Key], extra: Answer, bucket: str | None
+    ) -> dict[tuple[Any, ...], int]:
         rows, _ = self._rows(q, [*keys, column("user_id")], extra=extra, bucket=bucket)
         counts: dict[tuple[Any, ...], int] = {}
         for key, m in rows:
@@ -136,7 +138,9 @@ class Answers:
             totals["users_above"] = sum(1 for s in spends if s > Decimal(q.above))
         nobody = None
         if not q.search:
-            nobody = shapes.measures(unattributed, distinct.get(("",), 0) if distinct is not None else unattributed["user_traces"])
+            nobody = shapes.measures(
+                unattributed, distinct.get(("",), 0) if distinct is not None else unattributed["user_traces"]
+            )
         return {"rows": rows, "totals": totals, "unattributed": nobody, "plan": plan}
 
     def user(self, q: Question, user_id: str) -> Answer:
@@ -152,7 +156,9 @@ class Answers:
         answer = self.users(narrowed)
         if restricted and not answer["rows"] and not self._seen_under(replace(narrowed, filters=narrowed.filters)):
             raise NotFound("this user was never seen")
-        row = answer["rows"][0] if answer["rows"] else {"user_id": user_id, **shapes.measures(NOTHING), "top_model": None}
+        row = (
+            answer["rows"][0] if answer["rows"] else {"user_id": user_id, **shapes.measures(NOTHING), "top_model": None}
+        )
         row.pop("label", None)
         row["first_seen"] = shapes.time(seen[1])
         row["tags"] = self._frequent_tags(narrowed)
@@ -253,9 +259,13 @@ class Answers:
             if user:
                 entry["users"].add(user)
         if name:
-            data = [{"value": v, **shapes.measures(e["m"]), "users": len(e["users"]), "_m": e["m"]} for v, e in held.items()]
+            data = [
+                {"value": v, **shapes.measures(e["m"]), "users": len(e["users"]), "_m": e["m"]} for v, e in held.items()
+            ]
         else:
-            data = [{"key": k, "values": len(e["values"]), **shapes.measures(e["m"]), "_m": e["m"]} for k, e in held.items()]
+            data = [
+                {"key": k, "values": len(e["values"]), **shapes.measures(e["m"]), "_m": e["m"]} for k, e in held.items()
+            ]
         data.sort(key=_order(q, "value" if name else "key"))
         return {"rows": data, "totals": shapes.measures(total, self._traces_of(q, total)),
                 "unattributed": shapes.measures(*self._unattributed(q)), "plan": plan}  # fmt: skip
@@ -263,14 +273,24 @@ class Answers:
     # --- parts
 
     def _rows(
-        self, q: Question, keys: Sequence[Key], *, maps: bool = False, extra: Answer | None = None, bucket: str | None = None
+        self,
+        q: Question,
+        keys: Sequence[Key],
+        *,
+        maps: bool = False,
+        extra: Answer | None = None,
+        bucket: str | None = None,
     ) -> tuple[list[Any], str]:
         whole_days = bucket is None or (bucket == "day" and q.tz == "UTC")
-        sql, plan = measured(q, keys, maps=maps, whole_days=whole_days, raw_only=bucket is not None and not _whole_hours(q))
+        sql, plan = measured(
+            q, keys, maps=maps, whole_days=whole_days, raw_only=bucket is not None and not _whole_hours(q)
+        )
         answer = self._store.select(sql.text, sql.parameters | (extra or {}))
         width = len(keys)
         if maps:
-            return [(row[:width], shapes.read((*row[:-3], row[-1]), width), (row[-3], row[-2])) for row in answer.rows], plan
+            return [
+                (row[:width], shapes.read((*row[:-3], row[-1]), width), (row[-3], row[-2])) for row in answer.rows
+            ], plan
         return [(row[:width], shapes.read(row, width)) for row in answer.rows], plan
 
     def _total(self, q: Question) -> tuple[Measured, str]:
@@ -289,7 +309,9 @@ class Answers:
         by_user = any(f.field == "user_id" for f in q.filters)
         return int(total["user_traces"] if by_user else total["traces"])
 
-    def _distinct(self, q: Question, keys: Sequence[Key], extra: Answer, group: str | None) -> dict[tuple[Any, ...], int] | None:
+    def _distinct(
+        self, q: Question, keys: Sequence[Key], extra: Answer, group: str | None
+    ) -> dict[tuple[Any, ...], int] | None:
         splits = any(f.field in _DISTINCT_FIELDS for f in q.filters) or group in _DISTINCT_FIELDS
         if not splits:
             return None
@@ -338,7 +360,7 @@ def _Nulls(missing: bool, descending: bool) -> int:  # noqa: N802  # reads as a 
 class _Text(str):
     """Text that sorts either way."""
 
-    __slots__ = ("_down",)
+    _down: bool
 
     def __new__(cls, text: str, down: bool) -> _Text:
         made = super().__new__(cls, text)
@@ -356,8 +378,10 @@ def _with_empty_buckets(data: list[Answer], q: Question, bucket: str, keyed: boo
     have = {row["key"] for row in data}
     zone = windows.zone_of(q.tz)
     local = windows.moment(q.start, zone)
-    at = windows.micros(local.replace(minute=0, second=0, microsecond=0)) if bucket == "hour" else windows.micros(
-        local.replace(hour=0, minute=0, second=0, microsecond=0)
+    at = (
+        windows.micros(local.replace(minute=0, second=0, microsecond=0))
+        if bucket == "hour"
+        else windows.micros(local.replace(hour=0, minute=0, second=0, microsecond=0))
     )
     rows = list(data)
     while at < q.end and len(rows) < 10_000:

@@ -9,13 +9,13 @@ import hmac
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from aiohttp import web
 
-from pipeline.errors import BadQuestion, Gone
 from pipeline import limits
+from pipeline.errors import BadQuestion, Gone
 from pipeline.http import bearer, problems
 from pipeline.store import Store
 from query import shapes
@@ -85,7 +85,15 @@ class Pages:
 class QueryService:
     """The routes."""
 
-    def __init__(self, store: Store, authenticate: Authenticate, *, clock: Callable[[], int], cursor_secret: bytes, price_book: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        authenticate: Authenticate,
+        *,
+        clock: Callable[[], int],
+        cursor_secret: bytes,
+        price_book: str,
+    ) -> None:
         self._store = store
         self._authenticate = authenticate
         self._clock = clock
@@ -111,19 +119,23 @@ class QueryService:
             web.get(f"{BASE}/tags/{anything}", self.tag),
         ]
 
-    async def _ask(self, request: web.Request, takes: dict[str, Sequence[str]]) -> tuple[Question, str]:
+    async def _ask(self, request: web.Request, takes: Mapping[str, Sequence[str]]) -> tuple[Question, str]:
         asker: Asker = await self._authenticate(bearer(request))
         pairs = list(request.query.items())
         q = parse_question(asker.account, pairs, self._clock(), restriction=asker.restriction, takes=takes)
         given = sorted((k, v) for k, v in pairs if k != "cursor")
-        fingerprint = hashlib.sha256(json.dumps([asker.account, list(asker.restriction), request.path, given]).encode()).hexdigest()[:32]
+        fingerprint = hashlib.sha256(
+            json.dumps([asker.account, list(asker.restriction), request.path, given]).encode()
+        ).hexdigest()[:32]
         return q, fingerprint
 
     # --- answers that are one object
 
     async def overview(self, request: web.Request) -> web.Response:
         """GET overview."""
-        q, fingerprint = await self._ask(request, {"group_by": (), "compare": (), "sort": (*MEASURES, "users", "key"), "limit": (), "cursor": ()})
+        q, fingerprint = await self._ask(
+            request, {"group_by": (), "compare": (), "sort": (*MEASURES, "users", "key"), "limit": (), "cursor": ()}
+        )
         if q.group_by:
             return await self._list(request, q, fingerprint, self._answers.overview)
         answer = await asyncio.to_thread(self._answers.overview, q)
@@ -165,7 +177,9 @@ class QueryService:
 
     async def tools(self, request: web.Request) -> web.Response:
         """GET tools."""
-        q, fingerprint = await self._ask(request, {**_LIST, "sort": (*MEASURES, "tool_name", "users", "success_rate", "share")})
+        q, fingerprint = await self._ask(
+            request, {**_LIST, "sort": (*MEASURES, "tool_name", "users", "success_rate", "share")}
+        )
         return await self._list(request, q, fingerprint, self._answers.tools)
 
     async def tags(self, request: web.Request) -> web.Response:
@@ -179,7 +193,9 @@ class QueryService:
         key = request.match_info["id"]
         return await self._list(request, q, fingerprint, lambda question: self._answers.tags(question, key))
 
-    async def _list(self, request: web.Request, q: Question, fingerprint: str, answer: Callable[[Question], dict[str, Any]]) -> web.Response:
+    async def _list(
+        self, request: web.Request, q: Question, fingerprint: str, answer: Callable[[Question], dict[str, Any]]
+    ) -> web.Response:
         """One page of an ordered answer; the first page keeps the whole for the later ones."""
         if q.cursor:
             _, name, offset = self._pages.read(q.cursor, fingerprint)
@@ -235,7 +251,9 @@ class QueryService:
 
     # --- what stands around every answer
 
-    async def _send(self, request: web.Request, q: Question, answer: dict[str, Any], as_of: int | None = None) -> web.Response:
+    async def _send(
+        self, request: web.Request, q: Question, answer: dict[str, Any], as_of: int | None = None
+    ) -> web.Response:
         as_of = as_of or self._clock()
         meta = await asyncio.to_thread(self._meta, q, as_of)
         meta["plan"] = answer.pop("plan", "raw")
@@ -246,7 +264,11 @@ class QueryService:
                 answer["data"].pop(name, None)
         body = {**answer, "meta": meta}
         moving = {"as_of", "from", "to", "freshness_seconds", "complete_through"}
-        still = {**answer, "meta": {k: v for k, v in meta.items() if k not in moving}, "next_cursor": bool(answer.get("next_cursor"))}
+        still = {
+            **answer,
+            "meta": {k: v for k, v in meta.items() if k not in moving},
+            "next_cursor": bool(answer.get("next_cursor")),
+        }
         tag = f'"{hashlib.sha256(json.dumps(still, sort_keys=True).encode()).hexdigest()[:32]}"'
         headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
         if request.headers.get("If-None-Match") == tag:

@@ -53,7 +53,9 @@ GROUP BY trace_id"""
         """Spend outside any trace."""
         conditions = Conditions(q)
         where = conditions.where(Span("raw", q.start, q.end))
-        rows = self._store.select(f"SELECT {_RAW['cost']} FROM events AS e WHERE {where} AND trace_id = ''", conditions.parameters).rows
+        rows = self._store.select(
+            f"SELECT {_RAW['cost']} FROM events AS e WHERE {where} AND trace_id = ''", conditions.parameters
+        ).rows
         return shapes.money(rows[0][0] or Decimal(0))
 
     def trace(self, q: Question, trace_id: str) -> Answer:
@@ -164,7 +166,9 @@ def cost_parts(rates: str, usage: Usage) -> list[Answer]:
     for name, tokens in usage._asdict().items():
         if tokens and name in priced:
             amount = Decimal(priced[name]) * tokens / 10**6
-            parts.append({"class": name, "tokens": tokens, "price_per_million": priced[name], "amount": shapes.money(amount)})
+            parts.append(
+                {"class": name, "tokens": tokens, "price_per_million": priced[name], "amount": shapes.money(amount)}
+            )
     if "request" in priced:
         parts.append({"class": "request", "tokens": 1, "price_per_million": None, "amount": priced["request"]})
     return parts

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from zoneinfo import ZoneInfo
 
 from pipeline import limits
 from pipeline.errors import BadQuestion
@@ -19,7 +20,17 @@ BUCKETS = ("day", "hour")
 _SINGLE = frozenset({
     "window", "windowDays", "from", "to", "tz", "group_by", "sort", "q", "limit", "cursor", "compare", "above", "trace_id",
 })  # fmt: skip
-MEASURES = ("spend", "events", "calls", "traces", "tokens", "errors", "unpriced_events", "estimated_events", "last_seen")
+MEASURES = (
+    "spend",
+    "events",
+    "calls",
+    "traces",
+    "tokens",
+    "errors",
+    "unpriced_events",
+    "estimated_events",
+    "last_seen",
+)
 
 
 @dataclass(frozen=True)
@@ -143,7 +154,7 @@ def _merged(filters: Sequence[tuple[str, str, bool]]) -> list[Filter]:
     return [Filter(field, tuple(dict.fromkeys(values)), exclude) for (field, exclude), values in found.items()]
 
 
-def _window(single: Mapping[str, str], now: int, zone: windows.ZoneInfo) -> Window:
+def _window(single: Mapping[str, str], now: int, zone: ZoneInfo) -> Window:
     named = single.get("window")
     count = single.get("windowDays")
     if "from" in single or "to" in single:

@@ -37,7 +37,9 @@ def read(row: tuple[Any, ...], keys: int) -> Measured:
     """The measures of an answer's row behind its keys; the last column is last_seen."""
     seen = row[-1]
     sums = row[keys : keys + len(SUMS)]
-    return Measured(tuple(Decimal(0) if s is None else s for s in sums), seen if seen is not None and seen > _EPOCH else None)
+    return Measured(
+        tuple(Decimal(0) if s is None else s for s in sums), seen if seen is not None and seen > _EPOCH else None
+    )
 
 
 def money(amount: Decimal | None) -> str | None:
@@ -76,7 +78,8 @@ def measures(m: Measured, traces: int | None = None) -> dict[str, Any]:
         "traces": int(m["traces"] if traces is None else traces),
         "tokens": tokens(m),
         "tokens_by_class": {
-            name: int(m[name]) for name in ("input_uncached", "input_cache_read", "input_cache_write", "output", "output_reasoning")
+            name: int(m[name])
+            for name in ("input_uncached", "input_cache_read", "input_cache_write", "output", "output_reasoning")
         },
         "errors": int(m["errors"]),
         "unpriced_events": int(m["unpriced"]),

@@ -123,15 +123,29 @@ def column(name: str) -> Key:
     return Key(name, f"r.{name}", f"e.{name}")
 
 
-def bucket_key(bucket: str, tz: str) -> Key:
+def bucket_key(bucket: str) -> Key:
     """The UTC instant at which a day or hour of the zone begins."""
     if bucket == "hour":
-        return Key("bucket", "toUnixTimestamp(toStartOfHour(r.at, {tz:String}))", "toUnixTimestamp(toStartOfHour(e.ts, {tz:String}))")
-    return Key("bucket", "toUnixTimestamp(toStartOfDay(r.at, {tz:String}))", "toUnixTimestamp(toStartOfDay(toDateTime(e.ts), {tz:String}))")
+        return Key(
+            "bucket",
+            "toUnixTimestamp(toStartOfHour(r.at, {tz:String}))",
+            "toUnixTimestamp(toStartOfHour(e.ts, {tz:String}))",
+        )
+    return Key(
+        "bucket",
+        "toUnixTimestamp(toStartOfDay(r.at, {tz:String}))",
+        "toUnixTimestamp(toStartOfDay(toDateTime(e.ts), {tz:String}))",
+    )
 
 
 def measured(
-    question: Question, keys: Sequence[Key], *, maps: bool = False, whole_days: bool = True, having: str = "", raw_only: bool = False
+    question: Question,
+    keys: Sequence[Key],
+    *,
+    maps: bool = False,
+    whole_days: bool = True,
+    having: str = "",
+    raw_only: bool = False,
 ) -> tuple[Sql, str]:
     """Measures grouped by keys, over the cheapest exact mix of sources; and the plan's name."""
     conditions = Conditions(question)

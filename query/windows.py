@@ -112,7 +112,11 @@ def spans(start: int, end: int) -> list[Span]:
     found = [Span("raw", start, first_hour)]
     first_day, last_day = first_hour + -first_hour % DAY, last_hour - last_hour % DAY
     if first_day < last_day:
-        found += [Span("hours", first_hour, first_day), Span("days", first_day, last_day), Span("hours", last_day, last_hour)]
+        found += [
+            Span("hours", first_hour, first_day),
+            Span("days", first_day, last_day),
+            Span("hours", last_day, last_hour),
+        ]
     else:
         found.append(Span("hours", first_hour, last_hour))
     found.append(Span("raw", last_hour, end))

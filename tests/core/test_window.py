@@ -17,7 +17,9 @@ def arrays(pairs: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
 def test_what_was_stored_within_the_span_is_seen() -> None:
     window = Window(SPAN)
     window.add(*arrays([(7, 1000 * SECOND)]))
-    hashes, times = arrays([(7, 1000 * SECOND), (7, (1000 + SPAN) * SECOND), (7, (1000 + SPAN) * SECOND + 1), (8, 1000 * SECOND)])
+    hashes, times = arrays(
+        [(7, 1000 * SECOND), (7, (1000 + SPAN) * SECOND), (7, (1000 + SPAN) * SECOND + 1), (8, 1000 * SECOND)]
+    )
     assert window.seen(hashes, times).tolist() == [True, True, False, False]
 
 
@@ -34,7 +36,9 @@ events = st.lists(st.tuples(st.integers(0, 30), st.integers(0, SPAN * 3).map(lam
 
 
 @given(st.lists(events, max_size=12), events)
-def test_the_window_answers_as_a_list_of_everything_would(batches: list[list[tuple[int, int]]], asked: list[tuple[int, int]]) -> None:
+def test_the_window_answers_as_a_list_of_everything_would(
+    batches: list[list[tuple[int, int]]], asked: list[tuple[int, int]]
+) -> None:
     window, model = Window(SPAN), []
     for batch in batches:
         window.add(*arrays(batch))

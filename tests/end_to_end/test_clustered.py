@@ -92,7 +92,9 @@ def test_kill_9_of_workers_and_of_clickhouse_loses_and_doubles_nothing(stack: St
     def send() -> None:
         rate = 1500 / 3.0
         repeated = demo.with_duplicates(iter(sent), 0.02, 5)
-        asyncio.run(traffic.send(stack.url, stack.account["keys"]["ingest"], repeated, batch=50, connections=4, rate=rate))
+        asyncio.run(
+            traffic.send(stack.url, stack.account["keys"]["ingest"], repeated, batch=50, connections=4, rate=rate)
+        )
         ended.set()
 
     sender = threading.Thread(target=send)

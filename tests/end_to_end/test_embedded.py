@@ -60,7 +60,12 @@ class Running:
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*COMMAND, *arguments, "--data", str(self.data)], cwd=ROOT, capture_output=True, text=True, timeout=900, check=False
+            [*COMMAND, *arguments, "--data", str(self.data)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
         )
 
     def end(self, number: int = signal.SIGTERM) -> int:

@@ -20,7 +20,16 @@ DATES = [
     datetime(2026, 11, 24, 12, tzinfo=UTC),
     datetime(2027, 1, 2, 12, tzinfo=UTC),
 ]
-CONTEXTS = [("", "", ""), ("flex", "", ""), ("priority", "", ""), ("default", "", ""), ("fast", "", ""), ("", "batch", ""), ("batch", "", ""), ("", "", "fast")]
+CONTEXTS = [
+    ("", "", ""),
+    ("flex", "", ""),
+    ("priority", "", ""),
+    ("default", "", ""),
+    ("fast", "", ""),
+    ("", "batch", ""),
+    ("batch", "", ""),
+    ("", "", "fast"),
+]
 NANO = Decimal("1e-9")
 PROVIDERS = data_snapshot.get_snapshot().providers
 
@@ -73,14 +82,23 @@ def test_every_model_of_the_package_costs_what_calc_price_says(provider: Any) ->
                 rates = Rates(model.id, steps)
                 for usage in (Usage(1), Usage(output=1), random_usage(rng)):
                     truth = model.calc_price(theirs(usage), provider, genai_request_timestamp=at, price_context=context)
-                    assert rates.cost(usage) == truth.total_price.quantize(NANO, ROUND_HALF_EVEN), (model.id, at, named, usage)
+                    assert rates.cost(usage) == truth.total_price.quantize(NANO, ROUND_HALF_EVEN), (
+                        model.id,
+                        at,
+                        named,
+                        usage,
+                    )
                     compared += 1
     assert compared or not any(_steps(model.get_prices(DATES[0])) for model in provider.models)
 
 
 def test_a_model_is_resolved_as_the_package_finds_it() -> None:
     book, at = PriceBook(), DATES[4]
-    for provider, model in (("openai", "gpt-4o-2024-08-06"), ("anthropic", "claude-sonnet-4-5-20250929"), ("", "gpt-4o-mini")):
+    for provider, model in (
+        ("openai", "gpt-4o-2024-08-06"),
+        ("anthropic", "claude-sonnet-4-5-20250929"),
+        ("", "gpt-4o-mini"),
+    ):
         usage = Usage(1234, 500, output=77)
         truth = calc_price(theirs(usage), model, provider_id=provider or None, genai_request_timestamp=at)
         rates = book.resolve(provider, model, at=int(at.timestamp() * 1e6))
