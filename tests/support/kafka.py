@@ -305,13 +305,13 @@ def main() -> None:
     parser.add_argument("--topic", help="make this topic")
     parser.add_argument("--partitions", type=int, default=6)
     given = parser.parse_args()
-    ended = {signal.SIGINT, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ended)
-    with KafkaCluster(given.nodes, given.data) as cluster:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt), KafkaCluster(given.nodes, given.data) as cluster:
         if given.topic:
             cluster.create_topic(given.topic, given.partitions)
         print(f"bootstrap {cluster.bootstrap}", flush=True)
-        signal.sigwait(ended)
+        while True:
+            signal.pause()
 
 
 if __name__ == "__main__":
