@@ -61,7 +61,7 @@ class Reader:
         if text[0] in '["{':
             return json.loads(text)
         assert not re.search(r"[#|>&*!%@`]| \w+: ", text.replace("@sha256", "")), text
-        return int(text) if text.isdigit() else text
+        return int(text) if text.isdigit() else {"true": True, "false": False}.get(text, text)
 
 
 @pytest.fixture(scope="module")
