@@ -15,11 +15,13 @@ from pipeline.http import HardenedRunner, quiet_loggers
 _say = structlog.get_logger()
 
 
-async def serve(app: web.Application, host: str, port: int, *, metrics_port: int = 0) -> None:
+async def serve(
+    app: web.Application, host: str, port: int, *, metrics_port: int = 0, metrics_host: str = "127.0.0.1"
+) -> None:
     """Until SIGTERM or SIGINT; then stop taking, answer what is in flight, flush."""
     quiet_loggers()
     if metrics_port:
-        metrics.serve(metrics_port)
+        metrics.serve(metrics_port, metrics_host)
     runner = HardenedRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, host, port, backlog=1024)

@@ -31,8 +31,8 @@ MODELS = (
     Model("openai", "gpt-4o-mini-2024-07-18", "chat", 0.34, 110),
     Model("openai", "gpt-4o-2024-08-06", "chat", 0.18, 80),
     Model("openai", "gpt-5-mini-2025-08-07", "responses", 0.12, 90),
-    Model("anthropic", "claude-sonnet-4-5-20250929", "messages", 0.2, 70),
-    Model("anthropic", "claude-haiku-4-5-20251001", "messages", 0.12, 140),
+    Model("anthropic", "claude-sonnet-5", "messages", 0.2, 70),
+    Model("anthropic", "claude-haiku-5-5", "messages", 0.12, 140),
     Model("google", "gemini-2.5-flash", "classes", 0.03, 150),
     Model("acme-labs", "house-llm-1", "classes", 0.01, 60),
 )

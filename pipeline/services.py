@@ -23,9 +23,9 @@ import structlog
 
 from consumers.audit import Auditor
 from consumers.worker import Worker
-from pipeline import admin, demo, traffic
+from pipeline import admin, demo, metrics, traffic
 from pipeline.config import Settings
-from pipeline.embedded import Embedded, find_running, serve_embedded
+from pipeline.embedded import Embedded, find_running, observe, serve_embedded
 from pipeline.errors import BadQuestion, PercapitaError, Unavailable
 from pipeline.price import PriceBook
 from pipeline.process import Context
@@ -63,13 +63,17 @@ def run_collector(settings: Settings) -> None:
 
     writer = KafkaWriter(_kafka(settings))
     app = create_collector_app(writer, KeyBook(TopicKeys(_kafka(settings))), clock=admin.now_us)
-    asyncio.run(serve(app, settings.host, settings.port, metrics_port=settings.metrics_port))
+    asyncio.run(
+        serve(app, settings.host, settings.port, metrics_port=settings.metrics_port, metrics_host=settings.metrics_host)
+    )
 
 
 def run_consumer(settings: Settings) -> None:
     """One worker, and the auditor beside it; SIGTERM finishes what is planned."""
     from pipeline.kafka_log import KafkaReader, probe_metadata
 
+    if settings.metrics_port:
+        metrics.serve(settings.metrics_port, settings.metrics_host)
     store = _store(settings)
     _until_reachable(lambda: require_schema(store))
     kafka = _kafka(settings)
@@ -79,6 +83,7 @@ def run_consumer(settings: Settings) -> None:
         store,
         Context(PriceBook()),
         session_seconds=settings.session_seconds,
+        observe=observe,
     )
     stop = threading.Event()
 
@@ -114,7 +119,9 @@ def run_query(settings: Settings) -> None:
     app = create_query_app(
         store, authenticate, clock=admin.now_us, cursor_secret=secret, price_book=PriceBook().version
     )
-    asyncio.run(serve(app, settings.host, settings.port, metrics_port=settings.metrics_port))
+    asyncio.run(
+        serve(app, settings.host, settings.port, metrics_port=settings.metrics_port, metrics_host=settings.metrics_host)
+    )
 
 
 def _until_reachable(action: Callable[[], None]) -> None:

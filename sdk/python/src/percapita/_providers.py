@@ -254,7 +254,9 @@ class MessagesListener:
 
 
 SURFACES = (
-    Surface("openai", ("chat", "completions"), "create", "chat", _chat_prompt, _chat_read, ChatListener, asks_usage=True),
+    Surface(
+        "openai", ("chat", "completions"), "create", "chat", _chat_prompt, _chat_read, ChatListener, asks_usage=True
+    ),
     Surface("openai", ("responses",), "create", "responses", _responses_prompt, _responses_read, ResponsesListener),
     Surface("anthropic", ("messages",), "create", "messages", _messages_prompt, _messages_read, MessagesListener),
 )

@@ -15,7 +15,9 @@ class Call:
 
     __slots__ = ("event", "first_token", "sender", "started")
 
-    def __init__(self, sender: _sender.Sender, operation: str, provider: str, request: Mapping[str, Any], prompt: Any) -> None:
+    def __init__(
+        self, sender: _sender.Sender, operation: str, provider: str, request: Mapping[str, Any], prompt: Any
+    ) -> None:
         self.sender = sender
         self.started = time.perf_counter()
         self.first_token: float | None = None

@@ -69,7 +69,9 @@ class Sender:
             if self._bytes + len(body) > MAX_BYTES or len(self._queue) >= MAX_EVENTS:
                 # Content goes before tokens: an event without it still counts.
                 slim = {name: value for name, value in event.items() if name not in _CONTENT}
-                body = json.dumps(slim, ensure_ascii=False, separators=(",", ":"), default=_plain).encode("utf-8", "replace")
+                body = json.dumps(slim, ensure_ascii=False, separators=(",", ":"), default=_plain).encode(
+                    "utf-8", "replace"
+                )
                 self._count("content_queue_full")
             while self._queue and (self._bytes + len(body) > MAX_BYTES or len(self._queue) >= MAX_EVENTS):
                 oldest, _ = self._queue.popleft()

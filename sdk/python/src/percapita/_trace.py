@@ -62,7 +62,9 @@ class with_trace(ContextDecorator):  # noqa: N801  # reads as a statement: with 
         self._entered.append((trace, _current.set(trace)))
         return trace
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if not self._entered:
             return
         entered, token = self._entered.pop()
@@ -78,7 +80,9 @@ class with_trace(ContextDecorator):  # noqa: N801  # reads as a statement: with 
     async def __aenter__(self) -> Trace:
         return self.__enter__()
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.__exit__(kind, error, trace)
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:

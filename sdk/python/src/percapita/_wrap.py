@@ -30,7 +30,9 @@ def wrap(client: Client) -> Client:
                 continue
             setattr(owner, surface.method, _patched(method, surface, client))
         except Exception as error:
-            warnings.warn(f"percapita: {surface.operation} is not recorded: {type(error).__name__}", RuntimeWarning, stacklevel=2)
+            warnings.warn(
+                f"percapita: {surface.operation} is not recorded: {type(error).__name__}", RuntimeWarning, stacklevel=2
+            )
     return client
 
 
@@ -48,7 +50,11 @@ def _patched(method: Callable[..., Any], surface: _providers.Surface, client: An
             except BaseException as error:
                 _quietly(call.fail, error)
                 raise
-            return _ended(call, surface, result, asked, AsyncRecorded) if kwargs.get("stream") else _done(call, surface, result)
+            return (
+                _ended(call, surface, result, asked, AsyncRecorded)
+                if kwargs.get("stream")
+                else _done(call, surface, result)
+            )
 
         setattr(recorded_async, _MARK, True)
         return recorded_async
@@ -77,7 +83,9 @@ class _Nothing:
         return lambda *_args, **_kwargs: None
 
 
-def _begin(sender: _sender.Sender, surface: _providers.Surface, client: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any], bool]:
+def _begin(
+    sender: _sender.Sender, surface: _providers.Surface, client: Any, kwargs: dict[str, Any]
+) -> tuple[Any, dict[str, Any], bool]:
     """The call's record, the arguments to pass on, and whether we asked for usage that the host did not."""
     try:
         call = Call(sender, surface.operation, surface.provider_of(client), kwargs, surface.prompt(kwargs))
