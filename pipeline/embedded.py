@@ -21,6 +21,7 @@ from aiohttp import web
 from collector.app import Intake, add_collector_routes
 from consumers.audit import Auditor
 from consumers.lane import Stored
+from consumers.memory import collect_rarely
 from consumers.worker import Worker
 from pipeline import admin, limits, metrics
 from pipeline.config import Settings
@@ -99,6 +100,7 @@ async def serve_embedded(settings: Settings) -> None:
     embedded = await asyncio.to_thread(Embedded.open, settings.data)
     made = embedded.first_keys()
     log = embedded.log()
+    collect_rarely()
     prices = PriceBook()
     worker = Worker(log, embedded.store, Context(prices), observe=observe)
     stop = asyncio.Event()

@@ -11,7 +11,7 @@ Status = Literal["ok", "error", "aborted"]
 Privacy = Literal["minimal", "standard", "full"]
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """One valid event, normalised: what a `Record` carries and what a `Row` is made from.
 
     An absent string is "" and an absent number None; content is JSON text as `msgspec.Raw` (absent: UNSET).

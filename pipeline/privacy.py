@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from pipeline.event import Event, Privacy
-from pipeline.redact import RULES_VERSION, redact, redact_json
+from pipeline.redact import RULES_VERSION, is_clean, redact, redact_json
 
 __all__ = ["RULES_VERSION", "apply_privacy", "strip_content"]
 
@@ -21,20 +21,33 @@ def apply_privacy(event: Event, mode: Privacy) -> Event:
         return event
     if mode == "minimal":
         return strip_content(event)
+    held = (
+        event.prompt,
+        event.response,
+        event.tool_arguments,
+        event.tool_result,
+        event.logs,
+        event.metadata,
+        event.usage,
+    )
+    texts = [bytes(raw) for raw in held if raw is not msgspec.UNSET]
+    # One look at everything: most events have nothing to find.
+    if not event.error_message and (not texts or is_clean(texts[0] if len(texts) == 1 else b"\n".join(texts))):
+        return event
     changes: dict[str, Any] = {}
     for name in CONTENT:
         raw = getattr(event, name)
         if raw is not msgspec.UNSET:
-            held = bytes(raw)
-            clean = redact_json(held)
-            if clean is not held:
+            text = bytes(raw)
+            clean = redact_json(text)
+            if clean is not text:
                 changes[name] = msgspec.Raw(clean)
     if event.error_message and (message := redact(event.error_message)) is not event.error_message:
         changes["error_message"] = message
     if event.usage is not msgspec.UNSET:
-        held = bytes(event.usage)
-        clean = redact_json(held)
-        if clean is not held:
+        text = bytes(event.usage)
+        clean = redact_json(text)
+        if clean is not text:
             changes["usage"] = msgspec.Raw(clean)
     return msgspec.structs.replace(event, **changes) if changes else event
 

@@ -27,7 +27,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     prefer_reported_cost: bool = False
 
 
-class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """What stands in the log: one event of one account, and how to keep it."""
 
     v: Literal[1]

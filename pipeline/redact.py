@@ -155,11 +155,16 @@ _encode = msgspec.json.Encoder().encode
 
 def redact_json(raw: bytes) -> bytes:
     """The same for every string, key and number in a JSON text; the same object when there is nothing to find."""
-    if b"\\" not in raw and not _PREFILTER.Match(raw.decode()):
+    if is_clean(raw):
         return raw
     value = _decode(raw)
     clean = _walk(value)
     return raw if clean is value else _encode(clean)
+
+
+def is_clean(raw: bytes) -> bool:
+    """Whether the prefilter finds nothing in a JSON text, or in several joined by line feeds."""
+    return b"\\" not in raw and not _PREFILTER.Match(raw)
 
 
 def _walk(value: Any) -> Any:

@@ -22,6 +22,7 @@ from typing import Any
 import structlog
 
 from consumers.audit import Auditor
+from consumers.memory import collect_rarely
 from consumers.worker import Worker
 from pipeline import admin, demo, metrics, traffic
 from pipeline.config import Settings
@@ -78,6 +79,7 @@ def run_consumer(settings: Settings) -> None:
     _until_reachable(lambda: require_schema(store))
     kafka = _kafka(settings)
     _until_reachable(lambda: probe_metadata(kafka))
+    collect_rarely()
     worker = Worker(
         KafkaReader(kafka, session_seconds=settings.session_seconds),
         store,

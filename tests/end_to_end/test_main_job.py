@@ -16,7 +16,7 @@ import pytest
 from anthropic import Anthropic, AsyncAnthropic
 from genai_prices import Usage, calc_price
 from openai import AsyncOpenAI, InternalServerError, OpenAI
-from percapita import wrap, with_trace
+from percapita import with_trace, wrap
 
 from tests.end_to_end.test_embedded import Running
 from tests.support.providers import WORDS, ProviderServer
