@@ -81,7 +81,9 @@ async def _load(port: int, token: str, bodies: list[bytes], seconds: float) -> f
             turn = start
             while time.perf_counter() < until:
                 turn += 1
-                async with session.post(f"http://127.0.0.1:{port}/v1/events", data=bodies[turn % len(bodies)], headers=headers) as answer:
+                async with session.post(
+                    f"http://127.0.0.1:{port}/v1/events", data=bodies[turn % len(bodies)], headers=headers
+                ) as answer:
                     if answer.status != 202:
                         raise SystemExit(f"answered {answer.status}: {await answer.text()}")
                     await answer.read()
@@ -114,7 +116,9 @@ def run(scale: float) -> None:
         server.terminate()
         server.join()
     rows: list[tuple[Any, ...]] = [("", "ours, events/s", "read only, events/s", "ratio")]
-    rows += [(n, rates["ours", n], rates["read only", n], f"{rates['ours', n] / rates['read only', n]:.2f}") for n in shapes]
+    rows += [
+        (n, rates["ours", n], rates["read only", n], f"{rates['ours', n] / rates['read only', n]:.2f}") for n in shapes
+    ]
     table("B2 collector, one core", rows)
     result(
         "B2", rates["ours", "batch of 50"], rates["read only", "batch of 50"], f"{10 * scale:.0f} s each",

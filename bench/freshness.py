@@ -80,7 +80,15 @@ def run(scale: float) -> None:
             before = len(probe.waits)
             source = itertools.islice(traffic(count, seed=number), count)
             ledger = asyncio.run(
-                send(stack.url, stack.account["keys"]["ingest"], source, batch=min(50, max(1, rate // 20)), connections=4, rate=rate, stamp=_now)
+                send(
+                    stack.url,
+                    stack.account["keys"]["ingest"],
+                    source,
+                    batch=min(50, max(1, rate // 20)),
+                    connections=4,
+                    rate=rate,
+                    stamp=_now,
+                )
             )
             total += ledger.accepted
             stack.wait_stored(total)
