@@ -57,14 +57,12 @@ def run(scale: float) -> None:
             ).rows[0]
             rows.append((name, int(size[0]), int(size[1]) / count))
         best = ours
-        definition = store.select(
             "SELECT create_table_query FROM system.tables WHERE name = 'events' AND database = currentDatabase()"
         ).rows[0][0]
-        del definition
         for number, (name, change) in enumerate(LAYOUTS.items()):
-            size = _layout(store, number, change)
-            rows.append((f"events, {name}", count, size / count))
-            best = min(best, size)
+            held = _layout(store, number, change)
+            rows.append((f"events, {name}", count, held / count))
+            best = min(best, held)
         store.close()
     table(f"B8 disk, {count:,} events", rows)
     result(

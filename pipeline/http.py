@@ -102,7 +102,36 @@ def bearer(request: web.Request) -> str:
 
 
 class _QuietHandler(RequestHandler):
-    """aiohttp's answer to malformed HTTP repeats the line it could not read, keys included, in answer and log: this one does not."""
+    """aiohttp's answer to malformed HTTP repeats the line it could not read, keys included, in answer and log: this one does not.
+
+    It also bounds the time of a head, which aiohttp does not.
+    """
+
+    __slots__ = ("_head_timer",)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._head_timer: asyncio.TimerHandle | None = self._loop.call_later(limits.HEAD_SECONDS, self._head_is_late)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._messages or self._current_request is not None:
+            if self._head_timer is not None:
+                self._head_timer.cancel()
+                self._head_timer = None
+        elif self._head_timer is None:
+            self._head_timer = self._loop.call_later(limits.HEAD_SECONDS, self._head_is_late)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+        super().connection_lost(exc)
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        if self.transport is not None and self._current_request is None and not self._messages:
+            self.transport.write(b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+            self.transport.close()
 
     def handle_error(
         self, request: Any, status: int = 500, exc: BaseException | None = None, message: str | None = None

@@ -130,7 +130,7 @@ def _flags(sent: tuple[str, ...], usage: ReadUsage, priced: Priced) -> list[str]
 
 
 def _text(raw: msgspec.Raw | msgspec.UnsetType) -> str:
-    return "" if raw is msgspec.UNSET else str(raw, "utf-8")  # type: ignore[call-overload]  # Raw is a buffer
+    return "" if raw is msgspec.UNSET else str(raw, "utf-8")
 
 
 def _out_of_range(priced: Priced) -> str:
