@@ -57,8 +57,6 @@ def run(scale: float) -> None:
             ).rows[0]
             rows.append((name, int(size[0]), int(size[1]) / count))
         best = ours
-            "SELECT create_table_query FROM system.tables WHERE name = 'events' AND database = currentDatabase()"
-        ).rows[0][0]
         for number, (name, change) in enumerate(LAYOUTS.items()):
             held = _layout(store, number, change)
             rows.append((f"events, {name}", count, held / count))

@@ -198,6 +198,9 @@ class ClickHouse:
                 raise StoreError(
                     detail, data_error=isinstance(error, DataError) or code in _DATA_CODES, store_code=code
                 ) from error
+            except (ValueError, TypeError, OverflowError) as error:
+                # The driver could not write a value in its column's form.
+                raise StoreError(f"{type(error).__name__} in a row", data_error=True) from error
             except (OSError, RuntimeError) as error:
                 raise StoreError(f"{type(error).__name__} while speaking to the store") from error
             finally:

@@ -1,0 +1,307 @@
+"""Answers over random rows of two accounts, compared with sums made in plain Python over the same rows."""
+
+from __future__ import annotations
+
+import random
+import time
+import urllib.parse
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from pipeline.errors import Unauthorized
+from pipeline.http import HardenedRunner
+from pipeline.row import Row
+from pipeline.store import ClickHouse, Engines, migrate, open_clickhouse
+from query.app import create_query_app
+from tests.support.clickhouse import ChdbServer
+from tests.support.rows import grouped, make_rows, sums
+
+HOUR, DAY = 3_600_000_000, 86_400_000_000
+NOW = (time.time_ns() // 1000) // 1000 * 1000
+START = NOW - 40 * DAY
+ROWS = {account: make_rows(account, 6000, seed, START, NOW) for seed, account in enumerate(("a", "b"))}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
+    with ChdbServer(tmp_path_factory.mktemp("clickhouse")) as server:
+        made = open_clickhouse(server.url, database="default", user="default", password="")
+        migrate(made, Engines())
+        for rows in ROWS.values():
+            for start in range(0, len(rows), 1500):
+                made.insert("events", Row._fields, list(zip(*rows[start : start + 1500], strict=True)))
+        yield made
+        made.close()
+
+
+class Asker:
+    """Asks a running query service."""
+
+    def __init__(self, session: aiohttp.ClientSession, port: int) -> None:
+        self._session, self._port = session, port
+
+    async def __call__(self, path: str, account: str = "a", status: int = 200, **headers: str) -> Any:
+        url = f"http://127.0.0.1:{self._port}/v1/me/ai-apps/{path}"
+        given = {"Authorization": f"Bearer {account}", **headers}
+        import yarl
+
+        async with self._session.get(yarl.URL(url, encoded=True), headers=given) as answer:
+            assert answer.status == status, (answer.status, await answer.text())
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            body = await answer.json(content_type=None) if status != 304 else None
+            return body if status == 200 else (body, answer.headers)
+
+
+@pytest.fixture
+async def ask(store: ClickHouse) -> AsyncIterator[Asker]:
+    async def authenticate(token: str) -> Any:
+        if token == "scoped":
+            return SimpleNamespace(account="a", restriction=(("org", "o1"),))
+        if token not in ROWS:
+            raise Unauthorized("unknown key")
+        return SimpleNamespace(account=token, restriction=())
+
+    app = create_query_app(store, authenticate, clock=lambda: NOW, cursor_secret=b"secret", price_book="book")
+    runner = HardenedRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with aiohttp.ClientSession() as session:
+        yield Asker(session, runner.addresses[0][1])
+    await runner.cleanup()
+
+
+def instant(us: int) -> str:
+    return urllib.parse.quote(datetime.fromtimestamp(us / 1e6, UTC).isoformat(timespec="milliseconds"))
+
+
+def said(row: dict[str, Any]) -> dict[str, Any]:
+    """What an answer's measures say, in the words of `sums`."""
+    seen = row["last_seen"]
+    return {
+        "spend": None if row["spend"] is None else Decimal(row["spend"]),
+        **{name: row[name] for name in ("events", "calls", "tokens", "errors", "unpriced_events")},
+        "last_seen": round(datetime.fromisoformat(seen).timestamp() * 1e6) if seen else None,
+    }
+
+
+def windows(count: int) -> list[tuple[int, int]]:
+    """Arbitrary instants to the millisecond, and whole hours, half hours and days among them."""
+    rng = random.Random(3)
+    found = []
+    for number in range(count):
+        step = (1000, HOUR // 2, HOUR, DAY)[number % 4]
+        a, b = sorted(rng.randrange(START, NOW) for _ in range(2))
+        found.append((a - a % step, b - b % step + step))
+    return [*found, (NOW - 90 * 60_000_000, NOW), (NOW - 5_000_000, NOW)]
+
+
+def within(rows: list[Row], start: int, end: int) -> list[Row]:
+    return [row for row in rows if start <= row.ts < end]
+
+
+FILTERS: list[tuple[str, Any]] = [
+    ("", lambda r: True),
+    ("&tag.plan=pro", lambda r: "plan=pro" in r.tags),
+    ("&tag.plan=pro&tag.plan=free", lambda r: "plan=pro" in r.tags or "plan=free" in r.tags),
+    ("&tag.plan=pro&tag.org=o1", lambda r: "plan=pro" in r.tags and "org=o1" in r.tags),
+    ("&tag.plan=", lambda r: not any(t.startswith("plan=") for t in r.tags)),
+    ("&tag.plan!=pro", lambda r: "plan=pro" not in r.tags),
+    ("&userId=ada&userId=bob", lambda r: r.user_id in ("ada", "bob")),
+    ("&userId!=ada", lambda r: r.user_id != "ada"),
+    ("&provider=openai", lambda r: r.provider == "openai"),
+    ("&model=gpt-4o&status=error", lambda r: r.model == "gpt-4o" and r.status == "error"),
+    ("&agent=bot&tag.org=o2&tag.org=o3", lambda r: r.agent == "bot" and ("org=o2" in r.tags or "org=o3" in r.tags)),
+    ("&tag.plan=%27%20OR%201%3D1%20--", lambda r: False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "keep"), FILTERS, ids=[text or "no filter" for text, _ in FILTERS])
+async def test_users_and_overview_are_exact_over_any_window(ask: Asker, text: str, keep: Any) -> None:
+    for start, end in windows(8):
+        rows = [row for row in within(ROWS["a"], start, end) if keep(row)]
+        span = f"from={instant(start)}&to={instant(end)}{text}"
+        overview = await ask(f"overview?{span}")
+        assert said(overview["data"]) == sums(rows)
+        assert overview["data"]["users"] == len({row.user_id for row in rows} - {""})
+        users = await ask(f"users?{span}&limit=1000")
+        by_user = grouped(rows, lambda row: row.user_id)
+        assert said(users["unattributed"]) == sums(by_user.pop("", []))
+        assert {row["user_id"]: said(row) for row in users["data"]} == {user: sums(of) for user, of in by_user.items()}
+        assert said(users["totals"]) == sums(rows)
+        spends = [Decimal(row["spend"] or -1) for row in users["data"]]
+        assert spends == sorted(spends, reverse=True)
+
+
+@pytest.mark.parametrize("key", ["user", "provider", "model", "agent", "tag.plan", "tag.org"])
+async def test_group_by_adds_up(ask: Asker, key: str) -> None:
+    def value(row: Row) -> str | None:
+        if key.startswith("tag."):
+            return next((tag.split("=", 1)[1] for tag in row.tags if tag.startswith(f"{key[4:]}=")), None)
+        return getattr(row, {"user": "user_id"}.get(key, key)) or None
+
+    for start, end in windows(4):
+        rows = within(ROWS["a"], start, end)
+        answer = await ask(f"overview?from={instant(start)}&to={instant(end)}&group_by={key}&limit=1000")
+        assert {row["key"]: said(row) for row in answer["data"]} == {
+            k: sums(of) for k, of in grouped(rows, value).items()
+        }
+
+
+@pytest.mark.parametrize("tz", ["UTC", "Europe/Berlin", "Asia/Kolkata", "Asia/Kathmandu", "America/St_Johns"])
+async def test_days_of_any_zone_are_exact(ask: Asker, tz: str) -> None:
+    from zoneinfo import ZoneInfo
+
+    answer = await ask(f"overview?window=28d&group_by=day&tz={urllib.parse.quote(tz)}&limit=1000")
+
+    def day(row: Row) -> str:
+        local = datetime.fromtimestamp(row.ts / 1e6, ZoneInfo(tz)).replace(hour=0, minute=0, second=0, microsecond=0)
+        return local.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+    expected = {k: sums(of) for k, of in grouped(within(ROWS["a"], NOW - 28 * DAY, NOW), day).items()}
+    assert {row["key"]: said(row) for row in answer["data"] if row["events"]} == expected
+
+
+async def test_traces_count_where_their_first_event_stands(ask: Asker) -> None:
+    rows = within(ROWS["a"], NOW - 28 * DAY, NOW)
+    overview = await ask("overview")
+    assert overview["data"]["traces"] == sum(row.is_trace_start for row in rows)
+    users = await ask("users?limit=1000")
+    of = {row["user_id"]: row["traces"] for row in users["data"]}
+    assert of["ada"] == sum(row.is_user_trace_start for row in rows if row.user_id == "ada")
+    filtered = await ask("overview?model=gpt-4o")
+    assert filtered["data"]["traces"] == len({row.trace_id for row in rows if row.model == "gpt-4o"})
+
+
+async def test_pages_are_the_whole_and_rest_is_what_is_not_on_the_page(ask: Asker) -> None:
+    whole = await ask("users?limit=1000")
+    collected: list[Any] = []
+    cursor = ""
+    while True:
+        page = await ask(f"users?limit=2{cursor}")
+        collected += page["data"]
+        on_page = sum(row["events"] for row in page["data"])
+        assert on_page + page["rest"]["events"] + page["unattributed"]["events"] == page["totals"]["events"]
+        spends = [page["rest"]["spend"], page["unattributed"]["spend"], *(row["spend"] for row in page["data"])]
+        assert sum(Decimal(s or 0) for s in spends) == Decimal(page["totals"]["spend"])
+        if not page["next_cursor"]:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert collected == whole["data"]
+
+
+async def test_every_stored_user_opens_by_its_percent_encoded_path(ask: Asker) -> None:
+    rows = within(ROWS["a"], NOW - 28 * DAY, NOW)
+    for user in {row.user_id for row in rows} - {""}:
+        answer = await ask(f"users/{urllib.parse.quote(user, safe='')}")
+        assert answer["data"]["user_id"] == user
+        assert said(answer["data"]) == sums(row for row in rows if row.user_id == user)
+
+
+async def test_search_narrows_totals_and_has_no_unattributed(ask: Asker) -> None:
+    answer = await ask("users?q=A")
+    assert {row["user_id"] for row in answer["data"]} == {"ada", "a/b", "'; DROP TABLE events; --"}
+    assert answer["unattributed"] is None
+    assert answer["totals"]["events"] == sum(row["events"] for row in answer["data"])
+
+
+async def test_models_tools_tags_traces_and_events_agree_with_the_rows(ask: Asker) -> None:
+    rows = within(ROWS["a"], NOW - 28 * DAY, NOW)
+    models = await ask("models?limit=100")
+    by_model = grouped([row for row in rows if row.type == "llm"], lambda row: row.model)
+    assert {row["model"]: said(row) for row in models["data"]} == {k: sums(of) for k, of in by_model.items()}
+    for row in models["data"]:
+        latencies = sorted(r.latency_ms for r in by_model[row["model"]])
+        assert row["latency_ms"]["p50"] == pytest.approx(latencies[len(latencies) // 2], rel=0.06)
+        assert row["latency_ms"]["p95"] == pytest.approx(latencies[int(len(latencies) * 0.95)], rel=0.08)
+    (tool,) = (await ask("tools"))["data"]
+    of_tool = [row for row in rows if row.type == "tool"]
+    assert (tool["calls"], tool["tool_name"]) == (len(of_tool), "search")
+    assert tool["success_rate"] == pytest.approx(sum(r.status == "ok" for r in of_tool) / len(of_tool), abs=1e-6)
+    plans = (await ask("tags/plan"))["data"]
+    assert {row["value"]: row["events"] for row in plans} == {
+        plan: sum(f"plan={plan}" in row.tags for row in rows) for plan in ("free", "pro")
+    }
+    assert {row["key"] for row in (await ask("tags"))["data"]} == {"plan", "org"}
+    traces = await ask("traces?limit=10")
+    first = traces["data"][0]
+    trace = await ask(f"traces/{first['trace_id']}")
+    of_trace = [row for row in ROWS["a"] if row.trace_id == first["trace_id"]]
+    assert {event["id"] for event in trace["data"]["events"]} == {row.id for row in of_trace}
+    event = await ask(f"events/{of_trace[0].id}")
+    assert event["data"]["cost"] == (
+        None if of_trace[0].cost is None else f"{of_trace[0].cost:f}".rstrip("0").rstrip(".")
+    )
+    events = await ask("events?limit=50")
+    newest = sorted(rows, key=lambda row: (-row.ts, row.id))[:50]
+    assert [e["id"] for e in events["data"]] == [row.id for row in newest]
+    more = await ask(f"events?limit=50&cursor={events['next_cursor']}")
+    assert not {e["id"] for e in more["data"]} & {e["id"] for e in events["data"]}
+
+
+async def test_one_account_never_reads_anothers(ask: Asker) -> None:
+    foreign = {row.id for row in ROWS["b"]} | {row.trace_id for row in ROWS["b"]}
+    other = ROWS["b"][0]
+    await ask(f"events/{other.id}", status=404)
+    await ask(f"traces/{other.trace_id}", status=404)
+    for path in ("overview", "users", "models", "tools", "tags", "tags/org", "traces?limit=1000", "events?limit=1000"):
+        text = str(await ask(path))
+        assert not any(part in text for part in foreign)
+        assert await ask(path, account="b") != await ask(path)
+    page = await ask("users?limit=1")
+    await ask(f"users?limit=1&cursor={page['next_cursor']}", account="b", status=400)
+
+
+async def test_a_restricted_key_sees_its_tag_alone_whatever_it_asks(ask: Asker) -> None:
+    rows = [row for row in within(ROWS["a"], NOW - 28 * DAY, NOW) if "org=o1" in row.tags]
+    assert said((await ask("overview", account="scoped"))["data"]) == sums(rows)
+    assert (await ask("overview?tag.org=o2", account="scoped"))["data"]["events"] == 0
+    assert (await ask("overview?tag.org!=o1", account="scoped"))["data"]["events"] == 0
+    outside = next(row for row in ROWS["a"] if "org=o2" in row.tags)
+    await ask(f"events/{outside.id}", account="scoped", status=404)
+
+
+BAD = [
+    ("overview?windw=7d", "window"), ("overview?tags.plan=pro", "tag.plan"), ("overview?window=7", ""), ("users?limit=0", ""),
+    ("users?limit=1001", ""), ("users?window=7d&from=2026-11-01", ""), ("users?limit=1&limit=2", ""), ("users?cursor=nonsense", ""),
+    ("users?sort=-spnd", "spend"), ("overview?group_by=plan", ""), ("overview?tz=Mars/Olympus", ""), ("overview?from=yesterday", ""),
+    ("overview?from=2026-11-20&to=2026-11-01", ""), ("users?above=lots", ""), ("users?windowDays=0", ""), ("users?compare=next", ""),
+    ("users?sort=spend%3B%20DROP%20TABLE%20events", ""), ("events?sort=ts", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "hint"), BAD, ids=[path for path, _ in BAD])
+async def test_a_parameter_that_cannot_be_understood_is_named(ask: Asker, path: str, hint: str) -> None:
+    problem, headers = await ask(path, status=400)
+    assert headers["Content-Type"].startswith("application/problem+json")
+    assert problem["errors"][0]["parameter"]
+    assert hint in problem["detail"]
+
+
+async def test_other_refusals_are_problems_too(ask: Asker) -> None:
+    _, headers = await ask("users", account="nobody", status=401)
+    assert headers["WWW-Authenticate"].startswith("Bearer")
+    await ask("users?key=pc_live_abc", status=401)
+    await ask("nothing", status=404)
+    await ask("users/never-seen", status=404)
+
+
+async def test_a_tag_key_never_sent_filters_and_is_told(ask: Asker) -> None:
+    answer = await ask("overview?tag.plna=pro")
+    assert answer["data"]["events"] == 0
+    assert "did you mean plan" in answer["meta"]["warnings"][0]
+
+
+async def test_polling_costs_a_304(ask: Asker) -> None:
+    import yarl
+
+    url = yarl.URL(f"http://127.0.0.1:{ask._port}/v1/me/ai-apps/overview")
+    async with ask._session.get(url, headers={"Authorization": "Bearer a"}) as first:
+        tag = first.headers["ETag"]
+    await ask("overview", status=304, **{"If-None-Match": tag})
