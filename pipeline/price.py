@@ -127,7 +127,7 @@ class Rates:
         """
         step = self._step(usage) if self._tiered else self._steps[0]
         total = sum(map(mul, usage, step.rates), step.fee)
-        if self._parts and any(usage[_PART_SLICE]):
+        if self._parts and any(usage[7:11]):
             total += _beside(usage, step.rates)
         nanos, rest = divmod(total, _NANO)
         if rest * 2 >= _NANO and (rest * 2 > _NANO or nanos & 1):

@@ -9,7 +9,7 @@ import pytest
 from genai_prices import Usage as TheirUsage
 from genai_prices import calc_price, data_snapshot
 
-from pipeline.price import PriceBook, Rates, _context, _steps
+from pipeline.price import PriceBook, Rates, price_context, steps_of
 from pipeline.usage import Usage
 
 DATES = [
@@ -75,13 +75,15 @@ def test_every_model_of_the_package_costs_what_calc_price_says(provider: Any) ->
     for model in provider.models:
         for at in DATES:
             for named in CONTEXTS:
-                context = _context(*named)
-                steps = _steps(model.get_prices(at, context))
+                context = price_context(*named)
+                steps = steps_of(provider, model, at, context)
                 if not steps:
                     continue
                 rates = Rates(model.id, steps)
                 for usage in (Usage(1), Usage(output=1), random_usage(rng)):
-                    truth = model.calc_price(theirs(usage), provider, genai_request_timestamp=at, price_context=context)
+                    truth = model.calc_price(
+                        theirs(usage), provider, genai_request_timestamp=at, price_context=context or None
+                    )
                     assert rates.cost(usage) == truth.total_price.quantize(NANO, ROUND_HALF_EVEN), (
                         model.id,
                         at,
@@ -89,7 +91,7 @@ def test_every_model_of_the_package_costs_what_calc_price_says(provider: Any) ->
                         usage,
                     )
                     compared += 1
-    assert compared or not any(_steps(model.get_prices(DATES[0])) for model in provider.models)
+    assert compared or not any(steps_of(provider, model, DATES[0], {}) for model in provider.models)
 
 
 def test_a_model_is_resolved_as_the_package_finds_it() -> None:
@@ -114,6 +116,6 @@ def test_every_model_with_token_prices_has_rates() -> None:
             if prices.input_mtok is None and prices.output_mtok is None:
                 continue
             models += 1
-            known += bool(_steps(prices))
+            known += bool(steps_of(provider, model, DATES[4], {}))
     assert models > 1000
     assert known == models
