@@ -52,6 +52,8 @@ def _is_ip(found: str) -> bool:
         address = ipaddress.ip_address(found)
     except ValueError:
         return False
+    if address.version == 6 and max(len(group) for group in found.split(":")) < 3:
+        return False  # a::b is an address, and more often a name
     return not address.is_unspecified and str(address) not in ("::1", "127.0.0.1")
 
 
@@ -59,7 +61,7 @@ def _is_phone(found: str) -> bool:
     digits = [c for c in found if c.isdigit()]
     if not 8 <= len(digits) <= 15 or len(set(digits)) < 3:
         return False
-    return found.startswith(("+", "00", "(")) or len(digits) >= 10
+    return found.startswith(("+", "0", "(")) or len(digits) >= 10
 
 
 def _always(_: str) -> bool:
@@ -85,8 +87,8 @@ _RULES: tuple[tuple[str, str, Callable[[str], bool]], ...] = (
     ("CARD", _BOUND + r"([2-6][0-9]{3}(?:[ -]?[0-9]{2,6}){2,4}[0-9]?)", _is_card),
     ("SSN", _BOUND + r"([0-9]{3}-[0-9]{2}-[0-9]{4})", _is_ssn),
     ("IP", r"(?:^|[^0-9A-Za-z_.:-])([0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3})", _is_ip),
-    ("IP", r"(?:^|[^0-9A-Za-z_.:])((?:[0-9A-Fa-f]{1,4}:){2,7}(?::?[0-9A-Fa-f]{1,4}){0,6}|(?:[0-9A-Fa-f]{1,4}:){1,7}:(?:[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4}){0,5})?)", _is_ip),
-    ("PHONE", _BOUND + r"((?:\+|00)[1-9][0-9]{0,2}[ ./-]?(?:\(0?[0-9]{1,4}\)[ ./-]?)?[0-9]{2,5}(?:[ ./-]?[0-9]{2,5}){1,4})", _is_phone),
+    ("IP", r"(?:^|[^0-9A-Za-z_.:])([0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7})", _is_ip),
+    ("PHONE", _BOUND + r"((?:\+|00)[1-9][0-9]{0,2}(?:[ ./-]{0,2}\(?[0-9]{1,5}\)?){2,6})", _is_phone),
     ("PHONE", r"(?:^|[^0-9A-Za-z_.+(-])(\([2-9][0-9]{2}\) ?[0-9]{3}[ .-]?[0-9]{4})", _is_phone),
     ("PHONE", _BOUND + r"([2-9][0-9]{2}[ .-][2-9][0-9]{2}[ .-][0-9]{4})", _is_phone),
     ("PHONE", _BOUND + r"(0[1-9][0-9]{1,4}[ /-][0-9]{3,8}(?:[ -][0-9]{2,5}){0,3})", _is_phone),
@@ -105,7 +107,7 @@ def _prefilter() -> Any:
     """A superset of every rule, also over JSON text: what a rule needs at least, without bounds."""
     found = re2.Set.SearchSet(_options())
     for pattern in (
-        "@", r"-----BEGIN", r"eyJ", r"://[^\s]{0,64}:", r"[0-9](?:[ ./()-]?[0-9]){7}", r"[0-9]\.[0-9]{1,3}\.[0-9]", r"[0-9A-Fa-f]:[0-9A-Fa-f:]",
+        "@", r"-----BEGIN", r"eyJ", r"://[^\s]{0,64}:", r"[0-9](?:[ ./()-]{0,3}[0-9]){7}", r"[0-9]\.[0-9]{1,3}\.[0-9]", r"[0-9A-Fa-f]:[0-9A-Fa-f:]",
         r"[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4}", r"sk-|sk_|pk_|rk_|pc_|whsec_|AKIA|ASIA|gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|AIza|hf_|gsk_|r8_|xai-|pplx-|npm_|pypi-|SG\.|dop_v1_|ya29\.",
     ):  # fmt: skip
         found.Add(pattern)

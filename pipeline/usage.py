@@ -157,13 +157,13 @@ _decode_provider = msgspec.json.Decoder(_Provider).decode
 _decode_any = msgspec.json.Decoder().decode
 
 
-def read_usage(raw: msgspec.Raw | msgspec.UnsetType | bytes, provider: str) -> ReadUsage:
+def read_usage(raw: msgspec.Raw | msgspec.UnsetType | bytes | None, provider: str) -> ReadUsage:
     """Token classes of a usage object, JSON text. Never raises: what cannot be understood is `usage_unknown`.
 
     Shapes: our own classes; OpenAI's chat, embeddings, responses and realtime (input includes the cache); Anthropic's
     messages (input without it). `provider` decides only where the keys do not.
     """
-    if raw is msgspec.UNSET:
+    if raw is None or raw is msgspec.UNSET:
         return NOTHING
     text = bytes(raw)
     # No class of ours ends in _tokens, every count of a provider's does: the likelier shape is decoded first.
