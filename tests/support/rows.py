@@ -19,7 +19,7 @@ PLANS = ["free", "pro", None]
 def make_rows(account: str, count: int, seed: int, start: int, end: int, first_offset: int = 0) -> list[Row]:
     """Rows with times in [start, end), unix us."""
     rng = random.Random(seed)
-    traces = [f"t-{account}-{n}" for n in range(count // 3)]
+    traces = [f"t-{account}-{n}" for n in range(count // 3 + 1)]
     seen: set[str] = set()
     seen_users: set[tuple[str, str]] = set()
     rows = []
