@@ -18,6 +18,7 @@ from consumers.doubt import Doubt, ServerClock, ask_server, by_column, hours_of,
 from consumers.history import History
 from consumers.intents import Intent, Versions, read_note
 from consumers.lane import InDoubt, Lane, Outcome, Rebuilt, Stored
+from consumers.progress import Beside
 from pipeline import limits
 from pipeline.errors import LogError, PercapitaError, StoreError
 from pipeline.log import Entry, LogReader, Position
@@ -51,13 +52,10 @@ class Worker:
         self._session_seconds = session_seconds
         self._lanes: dict[int, Lane] = {}
         self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="insert")
-        self._reports = ThreadPoolExecutor(1, thread_name_prefix="report")
+        self._beside = Beside(store, log.log_id)
         self._stopping = Flag()
         self._paused: set[int] = set()
-        self._server: tuple[ServerClock, float] | None = None
-        self._next_ask = 0.0
         self._last_commit = time.monotonic()
-        self._next_report = 0.0
         self._recent_dead = 0
         self._recent_records = 0
         log.on_change(self._assigned, self._revoked, self._lost)
@@ -72,7 +70,7 @@ class Worker:
             self._drain()
         finally:
             self._pool.shutdown(wait=True)
-            self._reports.shutdown(wait=True)
+            self._beside.close()
             self._log.leave()
 
     def stop(self) -> None:
@@ -93,7 +91,7 @@ class Worker:
         if self._commit(planned):
             for lane in planned:
                 lane.job = self._pool.submit(self._guard, lane, self._deadline())
-        self._report()
+        self._beside.report(self._lanes.values())
 
     def _drain(self) -> None:
         deadline = time.monotonic() + limits.SHUTDOWN_SECONDS
@@ -194,7 +192,7 @@ class Worker:
             elif lane.inherited is not None:
                 if self._take_inherited(lane):
                     planned.append(lane)
-            elif lane.due(now, draining) and (server := self._server_clock()) is not None:
+            elif lane.due(now, draining) and (server := self._beside.clock()) is not None:
                 lane.entries = lane.take()
                 lane.intent = self._intent(lane.entries, server)
                 planned.append(lane)
@@ -272,23 +270,6 @@ class Worker:
     def _deadline(self) -> float:
         """Monotonic time before which an insert must start, so that no new owner can be at work yet."""
         return self._last_commit + self._session_seconds * 0.8
-
-    def _server_clock(self) -> ServerClock | None:
-        """The server's start and time, asked every second beside the loop; None while it cannot be reached."""
-        now = time.monotonic()
-        if now >= self._next_ask:
-            self._next_ask = now + 1.0
-            self._reports.submit(self._ask_server)
-        if self._server is None or now - self._server[1] > 10.0:
-            return None
-        clock, asked = self._server
-        return ServerClock(clock.start, clock.now + int(now - asked))
-
-    def _ask_server(self) -> None:
-        try:
-            self._server = (ask_server(self._store), time.monotonic())
-        except StoreError:
-            self._server = None
 
     # --- jobs (pool threads)
 
@@ -386,33 +367,6 @@ class Worker:
         for entry in entries:
             digest.update(entry.value)
         return f"{self._prefix(lane.partition)}{lane.position}:{end}:{digest.hexdigest()}"
-
-    # --- progress
-
-    def _report(self) -> None:
-        """Once a second, how far each partition is stored; an idle one is complete up to now."""
-        now = time.monotonic()
-        if now < self._next_report or not self._lanes:
-            return
-        self._next_report = now + 1.0
-        wall = int(time.time() * 1e6)
-        rows = []
-        for lane in self._lanes.values():
-            idle = lane.windows is not None and not lane.buffer and lane.intent is None and lane.inherited is None
-            # Received but not yet read: the log hands a record over within a fraction of a second.
-            through = max(lane.complete_through, wall - 500_000) if idle else lane.complete_through
-            if through:
-                rows.append((self._log.log_id, lane.partition, lane.position, through, wall))
-        if rows:
-            self._reports.submit(self._store_progress, rows)
-
-    def _store_progress(self, rows: Sequence[tuple[object, ...]]) -> None:
-        try:
-            self._store.insert(
-                "progress", ("log_id", "log_partition", "position", "complete_through", "reported_at"), by_column(rows)
-            )
-        except StoreError:
-            return  # told again a second later
 
 
 class _Settling:

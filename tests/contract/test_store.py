@@ -71,7 +71,9 @@ def test_without_a_token_it_counts_again(store: ClickHouse) -> None:
 
 def test_every_value_comes_back_as_it_went_in(store: ClickHouse) -> None:
     (row,) = make_rows("same", 1, 3, NOW - 3_600_000_000, NOW)
-    row = row._replace(prompt='"a\0b \'; DROP TABLE events; -- ü\n"', user_id="%{}'\\", tags=["a=b=c", "z="], latency_ms=None)
+    row = row._replace(
+        prompt='"a\0b \'; DROP TABLE events; -- ü\n"', user_id="%{}'\\", tags=["a=b=c", "z="], latency_ms=None
+    )
     store.insert("events", Row._fields, columns([row]), token="same")
     answer = store.select("SELECT * FROM events WHERE account = 'same'")
     (back,) = answer.dicts()
@@ -128,7 +130,9 @@ def test_a_store_is_opened_again_by_another_process(tmp_path: Path) -> None:
         "print(len(migrate(s, Engines())))"
     )
     ran = [
-        subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
         for _ in range(2)
     ]
     assert [int(out) for out in ran] == [len(migrations()), 0]
