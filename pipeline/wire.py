@@ -47,7 +47,7 @@ _STRINGS = {
     "processing": limits.SESSION_ID_CHARS, "speed": limits.SESSION_ID_CHARS,
     "error_code": limits.REASON_CHARS, "finish_reason": limits.REASON_CHARS,
 }  # fmt: skip
-_CONTENT = ("prompt", "response", "tool_arguments", "tool_result", "logs")
+_CONTENT = frozenset({"prompt", "response", "tool_arguments", "tool_result", "logs"})
 FIELDS = frozenset({
     "id", "type", "timestamp", "privacy", "usage", "usage_estimated", "cost_usd", "latency_ms", "time_to_first_token_ms",
     "status", "error_message", "metadata", "replaces", *_STRINGS, *_CONTENT,
@@ -156,10 +156,10 @@ def _event(value: dict[str, Any], repaired: bool, now: int) -> Event:
         given["timestamp"], given["dated"] = now, False
     else:
         given["timestamp"] = timestamp(stamp, now)
-    for name, longest in _STRINGS.items():
-        text = value.get(name)
+    for name in value.keys() & _STRINGS.keys():
+        text = value[name]
         if text is not None and text != "":
-            given[name] = _string(text, name, longest)
+            given[name] = _string(text, name, _STRINGS[name])
     for name, allowed in (("status", _STATUSES), ("privacy", _PRIVACY)):
         word = value.get(name)
         if word is not None:
@@ -191,8 +191,8 @@ def _event(value: dict[str, Any], repaired: bool, now: int) -> Event:
         if not isinstance(message, str):
             raise _Refusal("invalid_type", "error_message", "a string")
         given["error_message"] = message
-    for name in _CONTENT:
-        content = value.get(name)
+    for name in value.keys() & _CONTENT:
+        content = value[name]
         if content is not None:
             given[name] = msgspec.Raw(_encode(content))
     metadata = value.get("metadata")
