@@ -9,7 +9,6 @@ from typing import Any
 
 from bench.common import entries, result, table
 from consumers.batch import make, remember
-from consumers.doubt import by_column
 from consumers.history import History
 from pipeline.price import PriceBook
 from pipeline.process import Context
@@ -42,8 +41,8 @@ def run(scale: float) -> None:
         log = entries(count)
         for start in range(0, count, 20_000):
             made = make(log[start : start + 20_000], "bench", context, windows, history, start)
-            store.insert("events", Row._fields, by_column(made.rows))
-            remember(made.rows, windows)
+            store.insert("events", Row._fields, made.rows.columns)
+            remember(made.stamps, windows)
         rows: list[tuple[Any, ...]] = [("", "rows", "bytes an event")]
         for name in ("usage_hours", "usage_days", "tag_hours", "events"):
             store.execute(f"OPTIMIZE TABLE {name} FINAL")

@@ -8,10 +8,9 @@ import sys
 
 from confluent_kafka import Consumer
 
-from consumers.doubt import by_column
 from pipeline.log import Entry
 from pipeline.price import PriceBook
-from pipeline.process import Context, decode_all, to_row
+from pipeline.process import Context, decode_all, finish, to_rows
 from pipeline.row import DeadLetter, Row
 from pipeline.store import open_clickhouse
 
@@ -37,9 +36,10 @@ def main() -> None:
             continue
         entries = [Entry(m.partition() or 0, m.offset() or 0, m.value() or b"") for m in messages]
         decoded, _ = decode_all(entries, "plain")
-        made = [to_row(item, "plain", context) for item in decoded]
-        rows = [tuple(row) for row in made if not isinstance(row, DeadLetter)]
-        store.insert("events", Row._fields, by_column(rows))
+        made = [finish(item, "plain", context) for item in decoded]
+        kept = [done for done in made if not isinstance(done, DeadLetter)]
+        rows = to_rows(kept, [0] * len(kept), [0] * len(kept), "plain", context)
+        store.insert("events", Row._fields, rows.columns)
         consumer.commit(asynchronous=False)
 
 

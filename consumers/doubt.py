@@ -18,16 +18,10 @@ from consumers.history import History
 from consumers.intents import Intent
 from pipeline import limits
 from pipeline.errors import StoreError
-from pipeline.row import DeadLetter, Row
+from pipeline.row import DeadLetter, Row, Rows
 from pipeline.store import Store
 
 _say = structlog.get_logger()
-
-_TS = Row._fields.index("ts")
-_OFFSET = Row._fields.index("log_offset")
-_LOG_ROW = Row._fields.index("log_row")
-
-Rows = Sequence[tuple[object, ...]]
 
 
 class ServerClock(NamedTuple):
@@ -51,7 +45,7 @@ def trusted(intent: Intent, before: ServerClock, after: ServerClock) -> bool:
 
 def hours_of(rows: Rows) -> set[int]:
     """The unix hours whose rollups the rows touch."""
-    return {int(row[_TS]) // 3_600_000_000 for row in rows}  # type: ignore[call-overload]  # Row's field order says int
+    return {ts // 3_600_000_000 for ts in rows.column("ts")}
 
 
 def mark_doubtful(store: Store, hours: Iterable[int], cause: str, reason: str) -> None:
@@ -73,7 +67,7 @@ def mark_doubtful(store: Store, hours: Iterable[int], cause: str, reason: str) -
     )
 
 
-def by_column(rows: Rows) -> list[Sequence[object]]:
+def by_column(rows: Sequence[Sequence[object]]) -> list[Sequence[object]]:
     """Rows to columns."""
     return list(zip(*rows, strict=True))
 
@@ -91,58 +85,53 @@ class Doubt:
         self._token = token
         self._rows = rows
         self._set_aside = set_aside
-        self._pieces: list[Rows] | None = None
+        self._keys = list(zip(rows.column("log_offset"), rows.column("log_row"), strict=True))
+        self._pieces: list[list[int]] = []  # places in rows, when the missing ones go in parts
         self.refused: list[DeadLetter] = []
         self._refused_keys: set[tuple[int, int]] = set()
 
     def retry_under_token(self, intent: Intent, can_reproduce: bool) -> bool:
         """Step 2: the batch again under its own token when that is evidence. Answers whether it was trusted and taken."""
-        if not (can_reproduce and intent.attempt == 0 and self._rows):
+        if not (can_reproduce and intent.attempt == 0 and len(self._rows)):
             return False
         before = ask_server(self._store)
         if not trusted(intent, before, before):
             return False
         try:
-            self._store.insert("events", Row._fields, by_column(self._rows), token=self._token)
+            self._store.insert("events", Row._fields, self._rows.columns, token=self._token)
         except StoreError:
             return False
         return trusted(intent, before, ask_server(self._store))
 
-    def missing(self) -> list[tuple[object, ...]]:
-        """Step 3: the rows that the replay made and the raw table lacks. More rows than offsets is an alarm."""
+    def missing(self) -> list[int]:
+        """Step 3: the places of the rows that the replay made and the raw table lacks. More rows than offsets is an alarm."""
         present = self._history.rows_present(self.partition, self.start, self.end)
         distinct = set(present)
         if len(present) != len(distinct):
             _say.error("raw_rows_doubled", partition=self.partition, start=self.start, end=self.end)
         distinct |= self._refused_keys
-        return [row for row in self._rows if (row[_OFFSET], row[_LOG_ROW]) not in distinct]
+        return [place for place, key in enumerate(self._keys) if key not in distinct]
 
-    def insert_missing(self, missing: Rows, attempt: int, end_at: int) -> None:
+    def insert_missing(self, missing: Sequence[int], attempt: int, end_at: int) -> None:
         """One guarded statement under token#n: a worker that wakes up late adds nothing, or its statement has expired.
 
         `end_at` is unix seconds of the server's clock. A data error halves the piece; a single refused row is set aside.
         """
-        keys = {(row[_OFFSET], row[_LOG_ROW]) for row in missing}
-        pieces: list[Rows] = [
-            [r for r in piece if (r[_OFFSET], r[_LOG_ROW]) in keys] for piece in self._pieces or [missing]
-        ]
-        pieces = [piece for piece in pieces if piece] or [list(missing)]
-        piece, rest = pieces[0], pieces[1:]
+        wanted = set(missing)
+        pieces = [[place for place in piece if place in wanted] for piece in self._pieces or [list(missing)]]
+        piece, *rest = [piece for piece in pieces if piece] or [list(missing)]
         try:
-            self._guarded(piece, attempt, end_at)
+            self._guarded(self._rows.only(piece), attempt, end_at)
         except StoreError as error:
             if not error.data_error:
                 raise
             if len(piece) > 1:
                 middle = len(piece) // 2
-                self._pieces = [piece[:middle], piece[middle:], *rest]
+                rest = [piece[:middle], piece[middle:], *rest]
             else:
-                offset, log_row = int(piece[0][_OFFSET]), int(piece[0][_LOG_ROW])  # type: ignore[call-overload]
-                self._refused_keys.add((offset, log_row))
-                self.refused.append(self._set_aside(offset, error.detail))
-                self._pieces = rest or None
-            return
-        self._pieces = rest or None
+                self._refused_keys.add(self._keys[piece[0]])
+                self.refused.append(self._set_aside(self._keys[piece[0]][0], error.detail))
+        self._pieces = rest
 
     def _guarded(self, rows: Rows, attempt: int, end_at: int) -> None:
         token = f"{self._token}#{attempt}"
@@ -150,7 +139,7 @@ class Doubt:
         columns = ", ".join(Row._fields)
         self._store.execute(f"CREATE TABLE {scratch} AS events ENGINE = Memory")
         try:
-            self._store.insert(scratch, Row._fields, by_column(rows))
+            self._store.insert(scratch, Row._fields, rows.columns)
             self._store.execute(
                 f"INSERT INTO events ({columns}) SELECT {columns} FROM {scratch} "
                 f"WHERE throwIf(toUnixTimestamp(now()) > {int(end_at)}) = 0 AND (log_offset, log_row) NOT IN "

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import numpy as np
 
 from consumers.window import Window
 from pipeline import limits
+from pipeline.row import Row
 from pipeline.store import Store
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -145,10 +147,8 @@ class History:
         ).rows
         return [(int(offset), int(row)) for offset, row in rows]
 
-    def replaced(
-        self, account: str, event_id: str, trace_id: str, partition: int, before: int
-    ) -> list[tuple[object, ...]]:
-        """The stored rows (all columns, in order; times as unix us) of the event that a correction names."""
+    def replaced(self, account: str, event_id: str, trace_id: str, partition: int, before: int) -> list[Row]:
+        """The stored rows of the event that a correction names."""
         rows = self._store.select(
             """
             SELECT * FROM events
@@ -165,10 +165,10 @@ class History:
                 "before": before,
             },
         ).rows
-        return [tuple(_as_inserted(value) for value in row) for row in rows]
+        return [Row(*(_as_inserted(value) for value in row)) for row in rows]
 
 
-def _as_inserted(value: object) -> object:
+def _as_inserted(value: Any) -> Any:
     """A value as read -> as `Row` holds it: unix us for times, text for ids."""
     if isinstance(value, datetime):
         return (value.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND

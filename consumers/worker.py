@@ -306,9 +306,9 @@ class Worker:
         if lane.abandoned or time.monotonic() > deadline:
             return InDoubt(1, 0.0)
         self._store_dead(made.dead, token)
-        if made.rows:
-            self._store.insert("events", Row._fields, by_column(made.rows), token=token, deadline=limits.INSERT_SECONDS)
-        remember(made.rows, lane.windows)
+        if len(made.rows):
+            self._store.insert("events", Row._fields, made.rows.columns, token=token, deadline=limits.INSERT_SECONDS)
+        remember(made.stamps, lane.windows)
         return _stored(lane.intent.end, made)
 
     def _settle(self, lane: Lane, deadline: float) -> Outcome:
@@ -345,9 +345,7 @@ class Worker:
         if not state.trusted or state.inserted:
             mark_doubtful(self._store, hours_of(made.rows), f"{state.token}#{intent.attempt}", "insert in doubt")
         self._store_dead([*made.dead, *doubt.refused], f"{state.token}#{intent.attempt}")
-        refused = {letter.log_offset for letter in doubt.refused}
-        offset = Row._fields.index("log_offset")
-        remember([row for row in made.rows if row[offset] not in refused], windows)
+        remember(made.stamps, windows, {letter.log_offset for letter in doubt.refused})
         return _stored(intent.end, made)
 
     def _refused(self, lane: Lane, offset: int, detail: str) -> DeadLetter:

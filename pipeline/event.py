@@ -27,7 +27,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     name: str = ""
     session_id: str = ""
     user_id: str = ""  # metadata.tags.userId, verbatim
-    tags: dict[str, str] = {}  # without userId and without empty values
+    tags: tuple[str, ...] = ()  # sorted "key=value", without userId and without empty values
     provider: str = ""
     model: str = ""
     agent: str = ""

@@ -11,27 +11,23 @@ import importlib.metadata
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
-from operator import mul
 from typing import Final, NamedTuple
 
-import msgspec
 from genai_prices.data import providers as PROVIDERS  # noqa: N812  # a constant under a lower-case name
 from genai_prices.data_snapshot import DataSnapshot
 from genai_prices.data_units import unit_data
 from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
 from genai_prices.units import UnitDef, UnitRegistry
 
+from pipeline.rates import CLASSES, EXACT, PART_OF, SCALE, Rates, Step
 from pipeline.usage import Usage
 
 CODE_VERSION = 2  # of the arithmetic below: raise it when the same usage would cost something else
 QUARTER_US = 15 * 60 * 1_000_000  # deepseek's prices change at half past the hour, nobody's more finely
 _MODELS_CACHED = 4_096  # names as sent: senders make them up, so every cache here is bounded
 _RATES_CACHED = 16_384
-_SCALE = 10**30  # rates are integers of 1e-30 USD: exact for every price in the package, checked when resolved
-_NANO = 10**21  # of them in a nano-dollar
-_EXACT = Context(prec=60)
 _FREE = Decimal(0)
 _RATE_LIMIT = Decimal(10) ** 12  # USD per million; an override above it is a mistake, and would not fit a column
 
@@ -50,9 +46,8 @@ ALIASES: Final[Mapping[str, str]] = {
     "zai_org": "zai", "z_ai": "zai", "z.ai": "zai", "zhipu": "zhipuai", "novita_ai": "novita", "open_router": "openrouter",
 }  # fmt: skip
 
-_CLASSES = Usage._fields
-_INPUTS = _CLASSES[:6]
-_WRITES = _CLASSES[2:6]
+_INPUTS = CLASSES[:6]
+_WRITES = CLASSES[2:6]
 # The package's count of each unit, in our disjoint classes. It knows 5m and 1h; other writes are its generic ones.
 _UNITS: Final[Mapping[str, tuple[str, ...]]] = {
     "input_tokens": _INPUTS,
@@ -68,16 +63,6 @@ _UNITS: Final[Mapping[str, tuple[str, ...]]] = {
     "web_searches": ("web_searches",),
 }
 _REQUESTS = "requests"
-# A class that is part of another -> the other: its rate is held as what it costs more (or less) than the other.
-_PART_OF: Final[Mapping[str, str]] = {
-    "input_audio": "input_uncached",
-    "input_audio_cache_read": "input_cache_read",
-    "output_audio": "output",
-    "output_reasoning": "output",
-}
-_PARTS: Final = tuple((_CLASSES.index(part), _CLASSES.index(whole)) for part, whole in _PART_OF.items())
-_PART_SLICE: Final = slice(7, 11)
-
 _REGISTRY = UnitRegistry(unit_data)
 
 
@@ -96,86 +81,6 @@ class Override(NamedTuple):
     account: str = ""  # "": every one
     starts_at: int = 0
     ends_at: int = 2**62
-
-
-class _Step(NamedTuple):
-    """Rates above a number of input tokens; all of them pay these."""
-
-    above: int  # input tokens
-    rates: tuple[int, ...]  # 1/_SCALE USD in Usage's order; parts hold the difference to their whole
-    fee: int  # 1/_SCALE USD of one request
-
-
-class Rates:
-    """Resolved prices of one model in one context. Immutable but for a cache."""
-
-    __slots__ = ("_json", "_parts", "_steps", "_tiered", "free", "id")
-
-    def __init__(self, price_id: str, steps: Sequence[_Step]) -> None:
-        """`steps` in falling order of `above`; the last is above -1."""
-        self.id = price_id
-        self.free = not any(step.fee or any(step.rates) for step in steps)
-        self._steps = tuple(steps)
-        self._tiered = len(self._steps) > 1
-        self._parts = any(any(step.rates[_PART_SLICE]) for step in steps)
-        self._json: dict[int, str] = {}
-
-    def cost(self, usage: Usage) -> Decimal:
-        """USD, exact, rounded half even once, to 9 decimals.
-
-        A part above its whole (`usage_inconsistent`) is charged beside it, as if the emitter had meant it so.
-        """
-        step = self._step(usage) if self._tiered else self._steps[0]
-        total = sum(map(mul, usage, step.rates), step.fee)
-        if self._parts and any(usage[7:11]):
-            total += _beside(usage, step.rates)
-        nanos, rest = divmod(total, _NANO)
-        if rest * 2 >= _NANO and (rest * 2 > _NANO or nanos & 1):
-            nanos += 1
-        return Decimal(nanos).scaleb(-9)
-
-    def rates_json(self, usage: Usage) -> str:
-        """The rates applied: compact JSON of class -> USD per million, a decimal string, for each class that costs.
-
-        A part (audio, reasoning) is named when it costs other than its whole. `request` is USD of one request.
-        """
-        step = self._step(usage)
-        text = self._json.get(step.above)
-        if text is None:
-            text = self._json[step.above] = _rates_text(step)
-        return text
-
-    def _step(self, usage: Usage) -> _Step:
-        total = sum(usage[:6])
-        for step in self._steps:
-            if total > step.above:
-                return step
-        return self._steps[-1]
-
-
-def _beside(usage: Usage, rates: Sequence[int]) -> int:
-    """What is missing from a linear total where priced parts exceed their whole: the whole is charged in full as well."""
-    claimed: dict[int, int] = {}
-    for part, whole in _PARTS:
-        if rates[part]:
-            claimed[whole] = claimed.get(whole, 0) + usage[part]
-    return sum(usage[part] * rates[whole] for part, whole in _PARTS if rates[part] and claimed[whole] > usage[whole])
-
-
-def _rates_text(step: _Step) -> str:
-    shown = {}
-    for index, (name, rate) in enumerate(zip(_CLASSES, step.rates, strict=True)):
-        if rate:
-            whole = next((whole for part, whole in _PARTS if part == index), None)
-            shown[name] = _plain(rate * 10**6 if whole is None else (rate + step.rates[whole]) * 10**6)
-    if step.fee:
-        shown["request"] = _plain(step.fee)
-    return msgspec.json.encode(shown).decode()
-
-
-def _plain(scaled: int) -> str:
-    text = f"{_EXACT.divide(Decimal(scaled), _SCALE):f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 class PriceBook:
@@ -214,7 +119,7 @@ class PriceBook:
     def _rates_uncached(
         self, provider: str, model: str, tier: str, processing: str, speed: str, quarter: int, era: int, account: str
     ) -> Rates | None:
-        steps: list[_Step] = []
+        steps: list[Step] = []
         price_id = f"{provider}/{model}"
         found = self._find(provider, model) if model else None
         if found is not None:
@@ -279,7 +184,7 @@ def price_context(tier: str, processing: str, speed: str) -> dict[str, str]:
     return {key: value for key, value in asked.items() if (key, value) in _KNOWN_CONTEXT}
 
 
-def steps_of(owner: Provider, info: ModelInfo, at: datetime, context: Mapping[str, str]) -> list[_Step]:
+def steps_of(owner: Provider, info: ModelInfo, at: datetime, context: Mapping[str, str]) -> list[Step]:
     """A step for each threshold of the model's tiers, highest first; [] when nothing that an LLM call has is priced."""
     # As in the package: a model that a provider only borrows (Azure OpenAI's) has its owner's standard price.
     lent = context and not any(info is model for model in owner.models)
@@ -300,9 +205,9 @@ def _units(prices: ModelPrice) -> Iterable[tuple[UnitDef, Decimal | TieredPrices
             yield unit, price
 
 
-def _step(priced: Sequence[tuple[UnitDef, Decimal | TieredPrices]], above: int) -> _Step:
+def _step(priced: Sequence[tuple[UnitDef, Decimal | TieredPrices]], above: int) -> Step:
     """Rates per class: each unit pays for what is left of it after the more specific units that have a price."""
-    rates = dict.fromkeys(_CLASSES, 0)
+    rates = dict.fromkeys(CLASSES, 0)
     fee = 0
     left: list[tuple[UnitDef, dict[str, int]]] = []
     for unit, price in sorted(priced, key=lambda item: (-len(item[0].dimensions), item[0].usage_key)):
@@ -310,7 +215,7 @@ def _step(priced: Sequence[tuple[UnitDef, Decimal | TieredPrices]], above: int) 
         if unit.usage_key == _REQUESTS:
             fee = amount
             continue
-        mine = dict.fromkeys(_CLASSES, 0) | dict.fromkeys(_UNITS[unit.usage_key], 1)
+        mine = dict.fromkeys(CLASSES, 0) | dict.fromkeys(_UNITS[unit.usage_key], 1)
         for other, theirs in left:
             if unit.dimensions.items() <= other.dimensions.items():
                 for name, count in theirs.items():
@@ -318,7 +223,7 @@ def _step(priced: Sequence[tuple[UnitDef, Decimal | TieredPrices]], above: int) 
         left.append((unit, mine))
         for name, count in mine.items():
             rates[name] += count * amount
-    return _Step(above, tuple(rates.values()), fee)
+    return Step(above, tuple(rates.values()), fee)
 
 
 def _at(price: Decimal | TieredPrices, above: int) -> Decimal:
@@ -329,7 +234,7 @@ def _at(price: Decimal | TieredPrices, above: int) -> Decimal:
 
 
 def _scaled(rate: Decimal) -> int:
-    scaled = _EXACT.multiply(rate, _SCALE)
+    scaled = EXACT.multiply(rate, SCALE)
     whole = int(scaled)
     if whole != scaled:
         raise ValueError("a price has more digits than the arithmetic keeps")
@@ -337,7 +242,7 @@ def _scaled(rate: Decimal) -> int:
 
 
 def _checked(override: Override) -> Override:
-    unknown = override.rates.keys() - {*_CLASSES, "request"}
+    unknown = override.rates.keys() - {*CLASSES, "request"}
     if unknown:
         raise ValueError(f"no such class: {', '.join(sorted(unknown))}")
     amounts = [*override.rates.values(), *([] if override.multiplier is None else [override.multiplier])]
@@ -348,40 +253,40 @@ def _checked(override: Override) -> Override:
         if (
             not amount.is_finite()
             or not 0 <= amount <= _RATE_LIMIT
-            or Decimal(amount).quantize(Decimal("1e-12"), context=_EXACT) != amount
+            or Decimal(amount).quantize(Decimal("1e-12"), context=EXACT) != amount
         ):
             raise ValueError("a rate or multiplier is a decimal from 0 to 1e12 with at most 12 decimals")
     return override._replace(rates=dict(sorted(override.rates.items())))
 
 
-def _overridden(steps: Sequence[_Step], override: Override) -> list[_Step]:
+def _overridden(steps: Sequence[Step], override: Override) -> list[Step]:
     named = override.rates
     return [_overridden_step(step, named, override.multiplier) for step in steps or (_inherited(named),)]
 
 
-def _inherited(named: Mapping[str, Decimal]) -> _Step:
+def _inherited(named: Mapping[str, Decimal]) -> Step:
     """A model that only we know: input that is not named costs what uncached input does."""
     rate = _scaled(named.get("input_uncached", _FREE) / 10**6)
-    return _Step(-1, tuple(rate if name in _INPUTS else 0 for name in _CLASSES), 0)
+    return Step(-1, tuple(rate if name in _INPUTS else 0 for name in CLASSES), 0)
 
 
-def _overridden_step(step: _Step, named: Mapping[str, Decimal], multiplier: Decimal | None) -> _Step:
+def _overridden_step(step: Step, named: Mapping[str, Decimal], multiplier: Decimal | None) -> Step:
     def times(rate: int) -> int:
         if multiplier is None:
             return rate
-        return int(_EXACT.multiply(rate, multiplier).to_integral_value(ROUND_HALF_EVEN))
+        return int(EXACT.multiply(rate, multiplier).to_integral_value(ROUND_HALF_EVEN))
 
-    rates = {name: times(rate) for name, rate in zip(_CLASSES, step.rates, strict=True)}
-    wholes = {name: rate for name, rate in rates.items() if name not in _PART_OF}
+    rates = {name: times(rate) for name, rate in zip(CLASSES, step.rates, strict=True)}
+    wholes = {name: rate for name, rate in rates.items() if name not in PART_OF}
     wholes |= {name: _scaled(rate / 10**6) for name, rate in named.items() if name in wholes}
-    for part, whole in _PART_OF.items():
+    for part, whole in PART_OF.items():
         if part in named:
             rates[part] = _scaled(named[part] / 10**6) - wholes[whole]
         elif rates[part]:
             # A part with a price of its own keeps it, whatever its whole costs now.
             rates[part] += rates[whole] - wholes[whole]
     fee = _scaled(named["request"]) if "request" in named else times(step.fee)
-    return _Step(step.above, tuple((rates | wholes).values()), fee)
+    return Step(step.above, tuple((rates | wholes).values()), fee)
 
 
 class Priced(NamedTuple):
@@ -438,4 +343,5 @@ def price(
     if rates is None:
         return Priced("reported", Decimal(cost_usd)) if cost_usd else _UNPRICED
     kind = "estimated" if usage_estimated else "free" if rates.free else "priced"
-    return Priced(kind, rates.cost(usage), rates.id, rates.rates_json(usage))
+    cost, applied = rates.cost(usage)
+    return Priced(kind, cost, rates.id, applied)

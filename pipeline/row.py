@@ -1,9 +1,10 @@
-"""Row and DeadLetter: what the store is given. Field order is column order, names are column names."""
+"""Row, Rows and DeadLetter: what the store is given. Field order is column order, names are column names."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Row(NamedTuple):
@@ -20,8 +21,8 @@ class Row(NamedTuple):
     name: str
     session_id: str
     user_id: str
-    tags: list[str]  # sorted "key=value", without userId: the set that rollups count under
-    tags_over: list[str]  # the same, of keys above their budget: in no rollup, answered from raw rows
+    tags: Sequence[str]  # sorted "key=value", without userId: the set that rollups count under
+    tags_over: Sequence[str]  # the same, of keys above their budget: in no rollup, answered from raw rows
     provider: str
     model: str
     agent: str
@@ -77,6 +78,40 @@ class Row(NamedTuple):
     log_partition: int
     log_offset: int
     log_row: int  # 0, and 1 for the compensation that one record may bring along
+
+
+class Rows:
+    """Rows by column: the form in which the store takes them, and half the cost of one object a row."""
+
+    __slots__ = ("columns",)
+
+    def __init__(self, columns: Iterable[Sequence[Any]] | None = None) -> None:
+        """`columns` in Row's order, all of one length; without them there are no rows."""
+        self.columns: list[list[Any]] = [list(c) for c in columns] if columns is not None else [[] for _ in Row._fields]
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    def __getitem__(self, place: int) -> Row:
+        return Row(*(column[place] for column in self.columns))
+
+    def column(self, name: str) -> list[Any]:
+        """The values of one column."""
+        return self.columns[Row._fields.index(name)]
+
+    def add(self, rows: Rows) -> None:
+        """Behind these."""
+        for column, more in zip(self.columns, rows.columns, strict=True):
+            column += more
+
+    def append(self, row: Sequence[object]) -> None:
+        """One more, in Row's order."""
+        for column, value in zip(self.columns, row, strict=True):
+            column.append(value)
+
+    def only(self, places: Sequence[int]) -> Rows:
+        """Those at the places."""
+        return Rows([column[place] for place in places] for column in self.columns)
 
 
 class DeadLetter(NamedTuple):

@@ -165,14 +165,10 @@ def read_usage(raw: msgspec.Raw | msgspec.UnsetType | bytes | None, provider: st
     """
     if raw is None or raw is msgspec.UNSET:
         return NOTHING
-    text = bytes(raw)
-    # No class of ours ends in _tokens, every count of a provider's does: the likelier shape is decoded first.
-    if b'_tokens"' in text:
-        return _read_provider(text, provider) or _read_own(text) or UNKNOWN
-    return _read_own(text) or UNKNOWN
+    return _read_provider(raw, provider) or _read_own(raw) or UNKNOWN
 
 
-def _read_own(text: bytes) -> ReadUsage | None:
+def _read_own(text: bytes | msgspec.Raw) -> ReadUsage | None:
     try:
         found = _decode_own(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -183,7 +179,7 @@ def _read_own(text: bytes) -> ReadUsage | None:
     return ReadUsage(usage, _subset_flags(usage), _word(found.service_tier))
 
 
-def _read_provider(text: bytes, provider: str) -> ReadUsage | None:
+def _read_provider(text: bytes | msgspec.Raw, provider: str) -> ReadUsage | None:
     try:
         found = _decode_provider(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -325,7 +325,7 @@ def _tags(tags: Any, given: dict[str, Any]) -> None:
         raise _Refusal("invalid_type", "metadata.tags", "a flat object of strings")
     if len(tags) > limits.TAG_KEYS:
         raise _Refusal("too_many_tags", "metadata.tags", f"at most {limits.TAG_KEYS} keys")
-    kept: dict[str, str] = {}
+    kept: list[str] = []
     for key, value in tags.items():
         if not _NAME.fullmatch(key):
             raise _Refusal("invalid_tag_key", "metadata.tags", "a key is 1 to 64 of A-Z a-z 0-9 _ . -")
@@ -334,13 +334,13 @@ def _tags(tags: Any, given: dict[str, Any]) -> None:
             raise _Refusal("too_long", f"metadata.tags.{key}", f"at most {limits.TAG_VALUE_CHARS} characters")
         if "\0" in text:
             raise _Refusal("nul_character", f"metadata.tags.{key}", "NUL is not taken here")
-        if text:
-            kept[key] = text
-    user = kept.pop("userId", "")
-    if user:
-        given["user_id"] = user
+        if key == "userId":
+            given["user_id"] = text
+        elif text:
+            kept.append(f"{key}={text}")
     if kept:
-        given["tags"] = kept
+        kept.sort()
+        given["tags"] = tuple(kept)
 
 
 def _tag_text(value: Any, key: str) -> str:

@@ -84,7 +84,7 @@ def test_every_model_of_the_package_costs_what_calc_price_says(provider: Any) ->
                     truth = model.calc_price(
                         theirs(usage), provider, genai_request_timestamp=at, price_context=context or None
                     )
-                    assert rates.cost(usage) == truth.total_price.quantize(NANO, ROUND_HALF_EVEN), (
+                    assert rates.cost(usage)[0] == truth.total_price.quantize(NANO, ROUND_HALF_EVEN), (
                         model.id,
                         at,
                         named,
@@ -105,7 +105,7 @@ def test_a_model_is_resolved_as_the_package_finds_it() -> None:
         truth = calc_price(theirs(usage), model, provider_id=provider or None, genai_request_timestamp=at)
         rates = book.resolve(provider, model, at=int(at.timestamp() * 1e6))
         assert rates is not None
-        assert rates.cost(usage) == truth.total_price.quantize(NANO, ROUND_HALF_EVEN)
+        assert rates.cost(usage)[0] == truth.total_price.quantize(NANO, ROUND_HALF_EVEN)
 
 
 def test_every_model_with_token_prices_has_rates() -> None:

@@ -203,7 +203,7 @@ class KafkaCluster:
             properties = folder / "server.properties"
             properties.write_text("".join(f"{name}={value}\n" for name, value in self._properties(node).items()))
             with (folder / "format.log").open("wb") as log:
-                given = ["format", "--cluster-id", self._cluster_id, "--config", str(properties)]
+                given = ["format", f"--cluster-id={self._cluster_id}", "--config", str(properties)]
                 command = self._java("kafka.tools.StorageTool", *given, heap=128)
                 formatting.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
         for node, process in zip(self.nodes, formatting, strict=True):
