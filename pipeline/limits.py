@@ -22,6 +22,7 @@ TAG_KEY_CHARS = 64
 TAG_VALUE_CHARS = 256
 METADATA_BYTES = 16 * 1024  # without tags
 TOKENS_MAX = 2**32 - 1
+DURATION_MS = 10**12  # thirty years: above it is no duration
 COST_DECIMALS = 9
 COST_INTEGER_DIGITS = 9  # Decimal(18, 9)
 NUMBER_DIGITS = 400  # longer numbers are refused before anything converts them

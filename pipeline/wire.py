@@ -7,8 +7,10 @@ import json
 import math
 import re
 import secrets
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -47,12 +49,10 @@ _STRINGS = {
     "processing": limits.SESSION_ID_CHARS, "speed": limits.SESSION_ID_CHARS,
     "error_code": limits.REASON_CHARS, "finish_reason": limits.REASON_CHARS,
 }  # fmt: skip
-_CONTENT = frozenset({"prompt", "response", "tool_arguments", "tool_result", "logs"})
-FIELDS = frozenset({
-    "id", "type", "timestamp", "privacy", "usage", "usage_estimated", "cost_usd", "latency_ms", "time_to_first_token_ms",
-    "status", "error_message", "metadata", "replaces", *_STRINGS, *_CONTENT,
-})  # fmt: skip
+_CONTENT = ("prompt", "response", "tool_arguments", "tool_result", "logs")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_NIL = "00000000-0000-0000-0000-000000000000"
 _MONEY = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _RFC3339 = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:([Zz])|([+-])(\d\d):(\d\d))")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -91,8 +91,6 @@ def _read(raw: bytes) -> tuple[dict[str, Any], bool, int]:
     # Equal bytes cannot hide a key that came twice; only other spellings are looked at again.
     if compact != raw and has_duplicates(raw):
         raise _Refusal("duplicate_key", "", "the same key twice in an object")
-    if b"e" in raw or b"E" in raw:
-        _finite(value)
     return value, repaired, len(compact)
 
 
@@ -128,120 +126,101 @@ def _mend(raw: bytes) -> tuple[Any, bool]:
     return mend(value), mended
 
 
-def _finite(value: Any) -> None:
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise _Refusal("invalid_number", "", "a number is out of range")
-    elif isinstance(value, dict):
-        for item in value.values():
-            _finite(item)
-    elif isinstance(value, list):
-        for item in value:
-            _finite(item)
-
-
-def _event(value: dict[str, Any], repaired: bool, now: int) -> Event:
-    unknown = value.keys() - FIELDS
-    if unknown:
-        _unknown(unknown)
-    given: dict[str, Any] = {}
-    kind = value.get("type", "llm")
-    if kind is None:
-        kind = "llm"
-    _one_of(kind, _TYPES, "type")
-    given["type"] = kind
-    given["id"] = event_id(value.get("id"), now)
+def _event(value: dict[str, Any], repaired: bool, now: int) -> Event:  # what _read found
     stamp = value.get("timestamp")
-    if stamp is None:
-        given["timestamp"], given["dated"] = now, False
-    else:
-        given["timestamp"] = timestamp(stamp, now)
-    for name in value.keys() & _STRINGS.keys():
-        text = value[name]
-        if text is not None and text != "":
-            given[name] = _string(text, name, _STRINGS[name])
-    for name, allowed in (("status", _STATUSES), ("privacy", _PRIVACY)):
-        word = value.get(name)
-        if word is not None:
-            _one_of(word, allowed, name)
-            given[name] = word
-    for name in ("latency_ms", "time_to_first_token_ms"):
-        number = value.get(name)
-        if number is not None:
-            given[name] = _duration(number, name)
-    estimated = value.get("usage_estimated")
-    if estimated is not None:
-        if not isinstance(estimated, bool):
-            raise _Refusal("invalid_type", "usage_estimated", "true or false")
-        given["usage_estimated"] = estimated
-    usage = value.get("usage")
-    if usage is not None:
-        problem = usage_problem(usage)
-        if problem:
-            raise _Refusal(problem[0], problem[1], problem[2])
-        given["usage"] = msgspec.Raw(_encode(usage))
-    cost = value.get("cost_usd")
-    if cost is not None:
-        given["cost_usd"] = _money(cost)
-    replaces = value.get("replaces")
-    if replaces is not None:
-        given["replaces"] = _uuid(replaces, "replaces")
-    message = value.get("error_message")
-    if message is not None:
-        if not isinstance(message, str):
-            raise _Refusal("invalid_type", "error_message", "a string")
-        given["error_message"] = message
-    for name in value.keys() & _CONTENT:
-        content = value[name]
-        if content is not None:
-            given[name] = msgspec.Raw(_encode(content))
-    metadata = value.get("metadata")
-    if metadata is not None:
-        _metadata(metadata, given)
+    given: dict[str, Any] = {
+        "id": event_id(value.get("id"), now),
+        "type": "llm",
+        "timestamp": now if stamp is None else timestamp(stamp, now),
+        "dated": stamp is not None,
+    }
+    for name, item in value.items():
+        read = _READERS.get(name)
+        if read is None:
+            _unknown(name)
+        elif item is not None:
+            read(item, name, given)
     if repaired:
         given["flags"] = ("text_repaired",)
     return Event(**given)
 
 
-def _unknown(unknown: set[str]) -> None:
-    name = min(unknown)
+def _unknown(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise _Refusal("unknown_field", "", "a field with a name that no field has")
     near = difflib.get_close_matches(name, FIELDS, 1)
     raise _Refusal("unknown_field", name, f"no such field{f'; did you mean {near[0]}?' if near else ''}")
 
 
-def _one_of(word: Any, allowed: frozenset[str], field: str) -> None:
-    if not isinstance(word, str):
-        raise _Refusal("invalid_type", field, "a string")
-    if word not in allowed:
-        raise _Refusal("invalid_value", field, f"one of {', '.join(sorted(allowed))}")
+def _skip(_: Any, name: str, given: dict[str, Any]) -> None:
+    """Read before the others."""
 
 
-def _string(text: Any, field: str, longest: int) -> str:
-    if not isinstance(text, str):
-        raise _Refusal("invalid_type", field, "a string")
-    if len(text) > longest:
-        raise _Refusal("too_long", field, f"at most {longest} characters")
-    if "\0" in text:
-        raise _Refusal("nul_character", field, "NUL is not taken here")
-    return text
+def _word(allowed: frozenset[str]) -> _Reader:
+    def read(word: Any, name: str, given: dict[str, Any]) -> None:
+        if not isinstance(word, str):
+            raise _Refusal("invalid_type", name, "a string")
+        if word not in allowed:
+            raise _Refusal("invalid_value", name, f"one of {', '.join(sorted(allowed))}")
+        given[name] = word
+
+    return read
 
 
-def _duration(number: Any, field: str) -> float:
+def _string(longest: int) -> _Reader:
+    def read(text: Any, name: str, given: dict[str, Any]) -> None:
+        if not isinstance(text, str):
+            raise _Refusal("invalid_type", name, "a string")
+        if len(text) > longest:
+            raise _Refusal("too_long", name, f"at most {longest} characters")
+        if "\0" in text:
+            raise _Refusal("nul_character", name, "NUL is not taken here")
+        given[name] = text
+
+    return read
+
+
+def _duration(number: Any, name: str, given: dict[str, Any]) -> None:
     if isinstance(number, bool) or not isinstance(number, (int, float)):
-        raise _Refusal("invalid_type", field, "a number of milliseconds")
-    if not 0 <= number <= 1e12:
-        raise _Refusal("invalid_number", field, "0 or more milliseconds")
-    return float(number)
+        raise _Refusal("invalid_type", name, "a number of milliseconds")
+    if not 0 <= number <= limits.DURATION_MS:
+        raise _Refusal("invalid_number", name, "0 or more milliseconds")
+    given[name] = float(number)
 
 
-def _money(cost: Any) -> str:
+def _estimated(flag: Any, name: str, given: dict[str, Any]) -> None:
+    if not isinstance(flag, bool):
+        raise _Refusal("invalid_type", name, "true or false")
+    given[name] = flag
+
+
+def _usage(usage: Any, name: str, given: dict[str, Any]) -> None:
+    problem = usage_problem(usage)
+    if problem:
+        raise _Refusal(*problem)
+    given[name] = msgspec.Raw(_encode(usage))
+
+
+def _money(cost: Any, name: str, given: dict[str, Any]) -> None:
     if not isinstance(cost, str):
-        raise _Refusal("invalid_type", "cost_usd", "a decimal string")
+        raise _Refusal("invalid_type", name, "a decimal string")
     if not _MONEY.fullmatch(cost):
-        raise _Refusal("invalid_value", "cost_usd", "not negative, at most 9 digits before and 9 after the point")
-    return f"{Decimal(cost):f}"
+        raise _Refusal("invalid_value", name, "not negative, at most 9 digits before and 9 after the point")
+    given[name] = f"{Decimal(cost):f}"
+
+
+def _replaces(other: Any, name: str, given: dict[str, Any]) -> None:
+    given[name] = _uuid(other, name)
+
+
+def _message(message: Any, name: str, given: dict[str, Any]) -> None:
+    if not isinstance(message, str):
+        raise _Refusal("invalid_type", name, "a string")
+    given[name] = message
+
+
+def _content(content: Any, name: str, given: dict[str, Any]) -> None:
+    given[name] = msgspec.Raw(_encode(content))
 
 
 def event_id(given: Any, now: int) -> str:
@@ -254,6 +233,8 @@ def event_id(given: Any, now: int) -> str:
 def _uuid(given: Any, field: str) -> str:
     if not isinstance(given, str):
         raise _Refusal("invalid_type", field, "a UUID as a string")
+    if _CANONICAL.fullmatch(given) and given != _NIL:
+        return given
     try:
         value = UUID(given)
     except ValueError:
@@ -306,18 +287,17 @@ def _rfc3339(text: str) -> int:
     return seconds * 1_000_000 + int(((fraction or "") + "000000")[:6])
 
 
-def _metadata(metadata: Any, given: dict[str, Any]) -> None:
+def _metadata(metadata: Any, name: str, given: dict[str, Any]) -> None:
     if not isinstance(metadata, dict):
-        raise _Refusal("invalid_type", "metadata", "an object")
-    tags = metadata.get("tags")
-    rest = {name: item for name, item in metadata.items() if name != "tags"}
+        raise _Refusal("invalid_type", name, "an object")
+    tags = metadata.pop("tags", None)
     if tags is not None:
         _tags(tags, given)
-    if rest:
-        encoded = _encode(rest)
+    if metadata:
+        encoded = _encode(metadata)
         if len(encoded) > limits.METADATA_BYTES:
-            raise _Refusal("too_long", "metadata", f"at most {limits.METADATA_BYTES} bytes without tags")
-        given["metadata"] = msgspec.Raw(encoded)
+            raise _Refusal("too_long", name, f"at most {limits.METADATA_BYTES} bytes without tags")
+        given[name] = msgspec.Raw(encoded)
 
 
 def _tags(tags: Any, given: dict[str, Any]) -> None:
@@ -327,7 +307,7 @@ def _tags(tags: Any, given: dict[str, Any]) -> None:
         raise _Refusal("too_many_tags", "metadata.tags", f"at most {limits.TAG_KEYS} keys")
     kept: list[str] = []
     for key, value in tags.items():
-        if not _NAME.fullmatch(key):
+        if not _is_tag_key(key):
             raise _Refusal("invalid_tag_key", "metadata.tags", "a key is 1 to 64 of A-Z a-z 0-9 _ . -")
         text = value if isinstance(value, str) else _tag_text(value, key)
         if len(text) > limits.TAG_VALUE_CHARS:
@@ -341,6 +321,11 @@ def _tags(tags: Any, given: dict[str, Any]) -> None:
     if kept:
         kept.sort()
         given["tags"] = tuple(kept)
+
+
+@lru_cache(1_024)  # senders use the same few
+def _is_tag_key(key: str) -> bool:
+    return _NAME.fullmatch(key) is not None
 
 
 def _tag_text(value: Any, key: str) -> str:
@@ -363,3 +348,16 @@ def _id_of(value: dict[str, Any]) -> str | None:
         return _uuid(value.get("id"), "id")
     except _Refusal:
         return None
+
+
+_Reader = Callable[[Any, str, dict[str, Any]], None]
+_READERS: dict[str, _Reader] = {
+    "id": _skip, "timestamp": _skip,
+    "type": _word(_TYPES), "status": _word(_STATUSES), "privacy": _word(_PRIVACY),
+    "latency_ms": _duration, "time_to_first_token_ms": _duration,
+    "usage": _usage, "usage_estimated": _estimated, "cost_usd": _money, "replaces": _replaces,
+    "error_message": _message, "metadata": _metadata,
+    **{name: _string(longest) for name, longest in _STRINGS.items()},
+    **dict.fromkeys(_CONTENT, _content),
+}  # fmt: skip
+FIELDS = frozenset(_READERS)
