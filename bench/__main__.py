@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
-BENCHES = {"B1": "worker", "B2": "collector", "B3": "end_to_end", "B4": "freshness", "B8": "disk"}
+BENCHES = {"B1": "worker", "B2": "collector", "B3": "end_to_end", "B4": "freshness", "B8": "disk", "layouts": "layouts"}
 
 
 def main() -> None:
