@@ -28,7 +28,8 @@ CREATE TABLE IF NOT EXISTS tag_hours {on_cluster}
     checksum SimpleAggregateFunction(sum, Int64),
     latency SimpleAggregateFunction(sumMap, Map(Int16, Int64)),
     first_token SimpleAggregateFunction(sumMap, Map(Int16, Int64)),
-    last_seen SimpleAggregateFunction(max, DateTime64(6, 'UTC'))
+    last_seen SimpleAggregateFunction(max, DateTime64(6, 'UTC')),
+    retention_days SimpleAggregateFunction(min, UInt16)
 )
 ENGINE = {aggregating_merge_tree}
 PARTITION BY toYYYYMM(hour)

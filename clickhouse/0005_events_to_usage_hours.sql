@@ -21,6 +21,7 @@ SELECT
     sum(sign * reinterpretAsInt64(cityHash64(id))) AS checksum,
     sumMapIf(map(toInt16(round(log(greatest(ifNull(latency_ms, 1), 0.01)) / log(1.1))), toInt64(sign)), latency_ms IS NOT NULL) AS latency,
     sumMapIf(map(toInt16(round(log(greatest(ifNull(time_to_first_token_ms, 1), 0.01)) / log(1.1))), toInt64(sign)), time_to_first_token_ms IS NOT NULL) AS first_token,
-    max(ts) AS last_seen
+    max(ts) AS last_seen,
+    min(e.retention_days) AS retention_days
 FROM events AS e
 GROUP BY account, hour, user_id, provider, model, agent, tool_name, service_tier, status, tags

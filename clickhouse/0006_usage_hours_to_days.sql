@@ -21,6 +21,7 @@ SELECT
     sum(h.checksum) AS checksum,
     sumMap(h.latency) AS latency,
     sumMap(h.first_token) AS first_token,
-    max(h.last_seen) AS last_seen
+    max(h.last_seen) AS last_seen,
+    min(h.retention_days) AS retention_days
 FROM usage_hours AS h
 GROUP BY account, day, user_id, provider, model, agent, tool_name, service_tier, status, tags

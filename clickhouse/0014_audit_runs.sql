@@ -1,10 +1,8 @@
--- What an audit read and did: one row for each hour it closed, and the lease under which auditors take turns.
+-- Closed hours that the background audit has compared, once each; with the keys it repaired in the stretch they were part of.
 CREATE TABLE IF NOT EXISTS audit_runs {on_cluster}
 (
     hour DateTime('UTC'),
     audited_at DateTime64(6, 'UTC'),
-    keys UInt64,
-    differing_keys UInt64,
     repaired_keys UInt64
 )
 ENGINE = {merge_tree}

@@ -6,62 +6,33 @@ makes two different batches differ, so a difference that is the same in both rea
 
 from __future__ import annotations
 
-import os
-import re
+import hashlib
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from uuid import uuid4
 
 import structlog
 
+from consumers.difference import HOURLY, USAGE_DAYS, Rollup, difference_sql
 from pipeline.errors import StoreError
-from pipeline.store import MIGRATIONS, Store
+from pipeline.store import Store
 
 _say = structlog.get_logger()
 
-SUMS = (
-    "events", "calls", "tool_calls", "traces", "user_traces", "input_uncached", "input_cache_read", "input_cache_write",
-    "output", "output_reasoning", "cost", "priced", "unpriced", "estimated", "errors", "checksum",
-)  # fmt: skip
-MAPS = ("latency", "first_token")
-LEASE_SECONDS = 60
+HOUR_SECONDS = 3_600
+DAY_SECONDS = 86_400
+_READS = 20
+_QUERY_SECONDS = 600
 
-
-class Rollup(NamedTuple):
-    """A rollup, its keys, and the table and select it is derived from."""
-
-    table: str
-    bucket: str  # the column of the hour or day
-    keys: tuple[str, ...]
-    view: str  # the migration that holds its select
-
-
-ROLLUPS = (
-    Rollup(
-        "usage_hours", "hour",
-        ("account", "hour", "user_id", "provider", "model", "agent", "tool_name", "service_tier", "status", "tags"),
-        "0005_events_to_usage_hours",
-    ),
-    Rollup(
-        "tag_hours", "hour",
-        ("account", "tag", "hour", "provider", "model", "agent", "tool_name", "service_tier", "status"),
-        "0007_events_to_tag_hours",
-    ),
-    Rollup(
-        "usage_days", "day",
-        ("account", "day", "user_id", "provider", "model", "agent", "tool_name", "service_tier", "status", "tags"),
-        "0006_usage_hours_to_days",
-    ),
-)  # fmt: skip
+_Difference = dict[tuple[Any, ...], tuple[Any, ...]]  # key -> the row to insert
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What an audit of one rollup over [start, end) found, in keys that differ from raw."""
+    """What an audit of one rollup over unix seconds [start, end) found: keys that differ from raw, and keys repaired."""
 
     rollup: str
     start: int
@@ -77,6 +48,16 @@ class RawCount(NamedTuple):
     distinct: int
 
 
+class Turn(Protocol):
+    """The right to repair: one auditor at a time."""
+
+    def renew(self) -> bool:
+        """Whether the turn is still ours, for some time again."""
+
+    def guard(self) -> str:
+        """A condition for the repairing statement itself: it fails when the turn is over."""
+
+
 def count_raw(store: Store, start: int, end: int) -> RawCount:
     """Count rows against distinct (account, trace, id), over unix seconds [start, end)."""
     rows, distinct = store.select(
@@ -85,70 +66,65 @@ def count_raw(store: Store, start: int, end: int) -> RawCount:
         WHERE toStartOfHour(ts) >= toDateTime({start:Int64}, 'UTC') AND toStartOfHour(ts) < toDateTime({end:Int64}, 'UTC')
         """,
         {"start": start, "end": end},
-        seconds=600,
+        seconds=_QUERY_SECONDS,
     ).rows[0]
     return RawCount(int(rows), int(distinct))
 
 
-def difference_sql(rollup: Rollup) -> str:
-    """Select of the truth minus the rollup, for the keys that differ; bound: start, end (unix seconds of whole buckets)."""
-    select = re.search(r"\bSELECT\b.*", (MIGRATIONS / f"{rollup.view}.sql").read_text(encoding="utf-8"), re.DOTALL)
-    assert select is not None
-    source = select.group(0)
-    of_hours = rollup.bucket == "day"
-    name = "hour" if of_hours else "toStartOfHour(ts)"
-    within = f"{name} >= toDateTime({{start:Int64}}, 'UTC') AND {name} < toDateTime({{end:Int64}}, 'UTC')"
-    truth = source.replace("\nGROUP BY", f"\nWHERE {within}\nGROUP BY")
-    keys = ", ".join(rollup.keys)
-    both = ", ".join(("one", *SUMS, *MAPS, "last_seen"))
-    signed = ", ".join(
-        ["sum(w) AS truths"]
-        + [f"sum(w * {c}) AS d_{c}" for c in SUMS]
-        + [f"sumMap(mapApply((k, v) -> (k, v * w), {c})) AS d_{c}" for c in MAPS]
-        + ["maxIf(last_seen, w = 1) AS raw_seen", "maxIf(last_seen, w = -1) AS rollup_seen"]
-    )
-    held = ", ".join(
-        [f"sum({c}) AS {c}" for c in SUMS] + [f"sumMap({c}) AS {c}" for c in MAPS] + ["max(last_seen) AS last_seen"]
-    )
-    held = re.sub(r"\((\w+)\)", r"(r.\1)", held)
-    differs = " OR ".join(
-        [f"d_{c} != 0" for c in SUMS]
-        + [f"arrayExists(v -> v != 0, mapValues(d_{c}))" for c in MAPS]
-        + ["raw_seen > rollup_seen"]
-    )
-    columns = ", ".join((*SUMS, *MAPS, "last_seen"))
-    bucket_within = within.replace("toStartOfHour(ts)", rollup.bucket).replace("hour ", f"{rollup.bucket} ")
-    return f"""
-SELECT {keys}, {", ".join("d_" + c for c in (*SUMS, *MAPS))}, greatest(raw_seen, rollup_seen) AS last_seen
-FROM (
-    SELECT {keys}, {signed}
-    FROM (
-        SELECT {keys}, toInt64(1) AS w, {columns} FROM ({truth})
-        UNION ALL
-        SELECT {keys}, toInt64(-1) AS w, {columns} FROM (
-            SELECT {keys}, {held} FROM {rollup.table} AS r WHERE {bucket_within} GROUP BY {keys})
-    )
-    GROUP BY {keys}
-)
-WHERE {differs}
-ORDER BY {keys}
-""".replace(both, columns)
+def span(store: Store) -> tuple[int, int]:
+    """Unix seconds of the first and behind the last stored event; (0, 0) when there is none."""
+    low, high, rows = store.select(
+        "SELECT toUnixTimestamp(min(ts)), toUnixTimestamp(max(ts)), count() FROM events"
+    ).rows[0]
+    return (int(low), int(high) + 1) if rows else (0, 0)
 
 
-def _read(store: Store, rollup: Rollup, start: int, end: int) -> dict[tuple[Any, ...], tuple[Any, ...]]:
-    rows = store.select(difference_sql(rollup), {"start": start, "end": end}, seconds=600).rows
+def audit(store: Store, start: int, end: int, turn: Turn | None = None) -> list[Finding]:
+    """Every rollup over the hours of unix seconds [start, end), and over the days they lie in; with a turn, repaired."""
+    start -= start % HOUR_SECONDS
+    end += -end % HOUR_SECONDS
+    found: list[Finding] = []
+    for day in range(start - start % DAY_SECONDS, end, DAY_SECONDS):  # a day at a time: bounded memory
+        low, high = max(start, day), min(end, day + DAY_SECONDS)
+        found += [_audit(store, rollup, low, high, turn) for rollup in HOURLY]
+        found.append(_audit(store, USAGE_DAYS, day, day + DAY_SECONDS, turn))
+    return found
+
+
+def _audit(store: Store, rollup: Rollup, start: int, end: int, turn: Turn | None) -> Finding:
+    """Compare; with a turn insert what is the same in two reads, until a read shows nothing."""
+    repaired = 0
+    differing: _Difference = {}
+    for _ in range(_READS):
+        first = _read(store, rollup, start, end)
+        if not first:
+            return Finding(rollup.table, start, end, 0, repaired)
+        _wait_for(store, running_inserts(store))
+        second = _read(store, rollup, start, end)
+        if not second:
+            return Finding(rollup.table, start, end, 0, repaired)
+        differing = {key: row for key, row in second.items() if first.get(key) == row}
+        if differing and turn is None:
+            return Finding(rollup.table, start, end, len(differing), 0)
+        if differing and turn is not None:
+            if not turn.renew():
+                break
+            _insert_difference(store, rollup, list(differing.values()), turn.guard())
+            repaired += len(differing)
+    return Finding(rollup.table, start, end, len(differing), repaired)
+
+
+def _read(store: Store, rollup: Rollup, start: int, end: int) -> _Difference:
+    rows = store.select(difference_sql(rollup), {"start": start, "end": end}, seconds=_QUERY_SECONDS).rows
     width = len(rollup.keys)
-    return {_hashable(row[:width]): row for row in rows}
-
-
-def _hashable(key: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple(tuple(part) if isinstance(part, list) else part for part in key)
+    return {tuple(tuple(p) if isinstance(p, list) else p for p in row[:width]): row for row in rows}
 
 
 def running_inserts(store: Store) -> set[str]:
-    """Query ids of the INSERTs that run now. Replicated clusters ask every node through `clusterAllReplicas` in their view."""
+    """Query ids of the INSERTs that run now, on every node of a cluster."""
     rows = store.select(
-        "SELECT query_id FROM system.processes WHERE query_kind = 'Insert' OR query ILIKE '%insert into%'"
+        f"SELECT query_id FROM {store.every_node('system.processes')} "
+        "WHERE query_kind = 'Insert' OR (query ILIKE '%insert into%' AND query NOT ILIKE '%system.processes%')"
     ).rows
     return {str(row[0]) for row in rows}
 
@@ -161,128 +137,35 @@ def _wait_for(store: Store, inserts: set[str], seconds: float = 120) -> None:
         time.sleep(0.02)
 
 
-def audit_rollup(store: Store, rollup: Rollup, start: int, end: int, *, repair: bool) -> Finding:
-    """Compare over unix seconds [start, end); with `repair` insert what is the same in two reads, until a read shows nothing."""
-    repaired = 0
-    differing: dict[tuple[Any, ...], tuple[Any, ...]] = {}
-    for _ in range(20):
-        first = _read(store, rollup, start, end)
-        if not first:
-            return Finding(rollup.table, start, end, 0, repaired)
-        _wait_for(store, running_inserts(store))
-        second = _read(store, rollup, start, end)
-        differing = {key: row for key, row in second.items() if first.get(key) == row}
-        if not second:
-            return Finding(rollup.table, start, end, 0, repaired)
-        if not repair:
-            if differing:
-                return Finding(rollup.table, start, end, len(differing), 0)
-            continue
-        if differing:
-            _insert_difference(store, rollup, list(differing.values()))
-            repaired += len(differing)
-    return Finding(rollup.table, start, end, len(differing), repaired)
-
-
-def _insert_difference(store: Store, rollup: Rollup, rows: Sequence[Sequence[Any]]) -> None:
-    columns = (*rollup.keys, *SUMS, *MAPS, "last_seen")
-    at = columns.index("last_seen")
-    data = [list(column) for column in zip(*rows, strict=True)]
-    data[at] = [
-        int(value.replace(tzinfo=UTC).timestamp() * 1e6) if isinstance(value, datetime) else value for value in data[at]
-    ]
-    bucket = columns.index(rollup.bucket)
-    data[bucket] = [value.replace(tzinfo=UTC) if isinstance(value, datetime) else value for value in data[bucket]]
-    _say.info("rollup_repaired", rollup=rollup.table, keys=len(rows))
+def _insert_difference(store: Store, rollup: Rollup, rows: Sequence[Sequence[Any]], guard: str) -> None:
+    """One guarded statement: an auditor that wakes up after its turn adds nothing. A lost reply is read again, not repeated."""
     # A token never used before: without one, equal repair rows are swallowed as a repeated block.
-    store.insert(rollup.table, columns, data, token=f"repair:{uuid4()}")
-
-
-def audit(store: Store, start: int, end: int, *, repair: bool = False) -> list[Finding]:
-    """Every rollup over unix seconds [start, end), hours before the days that cascade from them."""
-    start -= start % 3600
-    end += -end % 3600
-    found = [audit_rollup(store, rollup, start, end, repair=repair) for rollup in ROLLUPS if rollup.bucket == "hour"]
-    day_start, day_end = start - start % 86_400, end + -end % 86_400
-    found += [audit_rollup(store, r, day_start, day_end, repair=repair) for r in ROLLUPS if r.bucket == "day"]
-    return found
-
-
-def span(store: Store) -> tuple[int, int]:
-    """Unix seconds of the first and behind the last stored event; (0, 0) when there is none."""
-    low, high, rows = store.select(
-        "SELECT toUnixTimestamp(min(ts)), toUnixTimestamp(max(ts)), count() FROM events"
-    ).rows[0]
-    return (int(low), int(high) + 1) if rows else (0, 0)
-
-
-class Auditor:
-    """Clears doubtful hours at once, and audits every closed hour once, under a lease."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._owner = f"{os.getpid()}-{uuid4()}"
-
-    def doubtful(self) -> dict[int, list[str]]:
-        """Uncleared marks: unix second of the hour -> ids."""
-        rows = self._store.select(
-            "SELECT toUnixTimestamp(hour), toString(id) FROM doubtful_hours GROUP BY hour, id HAVING max(cleared) = 0 ORDER BY hour"
-        ).rows
-        marks: dict[int, list[str]] = {}
-        for hour, mark in rows:
-            marks.setdefault(int(hour), []).append(mark)
-        return marks
-
-    def take_lease(self, now: float) -> bool:
-        """One auditor at a time; a lease lasts LEASE_SECONDS."""
-        self._store.execute(
-            "INSERT INTO leases (name, owner, taken_at, ends_at) SELECT 'audit', {owner:String}, now64(6), now64(6) + {seconds:UInt32} "
-            "WHERE (SELECT count() FROM leases WHERE name = 'audit' AND ends_at > now64(6) AND owner != {owner:String}) = 0",
-            {"owner": self._owner, "seconds": LEASE_SECONDS},
+    token = f"repair:{uuid4()}"
+    scratch = f"scratch_{hashlib.sha256(token.encode()).hexdigest()[:24]}"
+    data = [[_as_inserted(value) for value in column] for column in zip(*rows, strict=True)]
+    columns = ", ".join(rollup.columns)
+    store.execute(f"CREATE TABLE {scratch} AS {rollup.table} ENGINE = Memory")
+    try:
+        store.insert(scratch, rollup.columns, data)
+        store.execute(
+            f"INSERT INTO {rollup.table} ({columns}) SELECT {columns} FROM {scratch} WHERE throwIf({guard}) = 0",
+            query_id=token,
+            insert_deduplication_token=token,
+            insert_deduplicate=1,
+            deduplicate_blocks_in_dependent_materialized_views=1,
+            max_threads=1,
+            max_insert_threads=1,
+            max_block_size=10_000_000,
+            min_insert_block_size_rows=10_000_000,
+            min_insert_block_size_bytes=0,
         )
-        holder = self._store.select(
-            "SELECT argMin(owner, (taken_at, owner)) FROM leases WHERE name = 'audit' AND ends_at > now64(6)"
-        ).rows[0][0]
-        return bool(holder == self._owner)
-
-    def run_once(self) -> list[Finding]:
-        """Settle every doubtful hour; marks read before the first query are cleared once no key differs."""
-        marks = self.doubtful()
-        found: list[Finding] = []
-        if not marks or not self.take_lease(time.time()):
-            return found
-        for start, end in _stretches(sorted(marks)):
-            findings = audit(self._store, start, end, repair=True)
-            found += findings
-            if not any(finding.differing for finding in findings):
-                self._clear({hour: ids for hour, ids in marks.items() if start <= hour < end})
-        return found
-
-    def _clear(self, marks: dict[int, list[str]]) -> None:
-        rows = [(datetime.fromtimestamp(hour, UTC), mark) for hour, ids in marks.items() for mark in ids]
-        now = int(time.time() * 1e6)
-        hours, ids = zip(*rows, strict=True)
-        count = len(rows)
-        self._store.insert(
-            "doubtful_hours",
-            ("hour", "id", "marked_at", "reason", "cleared"),
-            (hours, ids, [now] * count, ["cleared"] * count, [1] * count),
-            token=f"clear:{uuid4()}",
-        )
-
-    def run(self, stop: Any, *, every: float = 2.0) -> None:
-        """In the background until `stop` (a threading.Event) is set."""
-        while not stop.wait(every):
-            with suppress(StoreError):
-                self.run_once()
+    finally:
+        store.execute(f"DROP TABLE IF EXISTS {scratch}")
+    _say.info("rollup_repaired", rollup=rollup.table, keys=len(rows))
 
 
-def _stretches(hours: Sequence[int]) -> list[tuple[int, int]]:
-    """Consecutive hours joined: [start, end) in unix seconds."""
-    joined: list[tuple[int, int]] = []
-    for hour in hours:
-        if joined and joined[-1][1] == hour and hour - joined[-1][0] < 86_400:
-            joined[-1] = (joined[-1][0], hour + 3600)
-        else:
-            joined.append((hour, hour + 3600))
-    return joined
+def _as_inserted(value: Any) -> Any:
+    """A value as read -> as the client writes it: times with their zone."""
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    return value

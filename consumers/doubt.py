@@ -166,7 +166,8 @@ def wait_for_running(store: Store, token_prefix: str, *, seconds: float) -> None
     deadline = time.monotonic() + seconds
     while True:
         running = store.select(
-            "SELECT count() FROM system.processes WHERE startsWith(query_id, {prefix:String}) OR "
+            f"SELECT count() FROM {store.every_node('system.processes')} "
+            "WHERE startsWith(query_id, {prefix:String}) OR "
             "(query NOT LIKE '%system.processes%' AND position(query, {prefix:String}) > 0)",
             {"prefix": token_prefix},
         ).rows[0][0]

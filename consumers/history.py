@@ -55,6 +55,7 @@ class History:
 
     def rebuild(self, partition: int, end: int) -> Windows:
         """The windows as they stood before offset `end`: read backwards until two hours of receipts are covered."""
+        self._store.sync("events")
         windows = Windows()
         latest: int | None = None
         high, step = end, 50_000
@@ -136,6 +137,7 @@ class History:
 
     def rows_present(self, partition: int, start: int, end: int) -> list[tuple[int, int]]:
         """The (offset, log_row) pairs of [start, end) in the raw table, repeats included."""
+        self._store.sync("events")
         rows = self._store.select(
             """
             SELECT log_offset, log_row FROM events

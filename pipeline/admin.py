@@ -10,7 +10,9 @@ from uuid import uuid4
 import msgspec
 
 from consumers.audit import audit, count_raw, span
-from pipeline.errors import BadQuestion, NotFound
+from consumers.auditor import Lease
+from consumers.difference import ROLLUPS
+from pipeline.errors import BadQuestion, NotFound, Unavailable
 from pipeline.keys import SCOPES, Key, make_key
 from pipeline.record import Account
 from pipeline.store import Store
@@ -93,14 +95,24 @@ def run_audit(store: Store, start: int | None, end: int | None, *, repair: bool)
     low = first if start is None else start
     high = last if end is None else end
     raw = count_raw(store, low - low % 3600, high + -high % 3600)
-    findings = audit(store, low, high, repair=repair) if high > low else []
+    turn = Lease(store) if repair else None
+    if turn is not None and not turn.renew():
+        raise Unavailable("another auditor repairs at this moment: try again in a minute")
+    findings = audit(store, low, high, turn) if high > low else []
     clean = raw.rows == raw.distinct and not any(finding.differing for finding in findings)
     return {
         "from": _time(low * 1_000_000),
         "to": _time(high * 1_000_000),
         "rows": raw.rows,
         "distinct": raw.distinct,
-        "rollups": [{"table": f.rollup, "differing_keys": f.differing, "repaired_keys": f.repaired} for f in findings],
+        "rollups": [
+            {
+                "table": rollup.table,
+                "differing_keys": sum(f.differing for f in findings if f.rollup == rollup.table),
+                "repaired_keys": sum(f.repaired for f in findings if f.rollup == rollup.table),
+            }
+            for rollup in ROLLUPS
+        ],
         "clean": clean,
     }
 

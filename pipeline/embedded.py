@@ -19,7 +19,7 @@ import structlog
 from aiohttp import web
 
 from collector.app import Intake, add_collector_routes
-from consumers.audit import Auditor
+from consumers.auditor import Auditor
 from consumers.lane import Stored
 from consumers.memory import collect_rarely
 from consumers.worker import Worker

@@ -51,6 +51,11 @@ COMMIT_METADATA_BYTES = 4_096
 DEAD_LETTER_RATIO = 0.5  # of the last DEAD_LETTER_SAMPLE records; above it the worker stops
 DEAD_LETTER_SAMPLE = 2_000
 TRUST_SECONDS = 3_600  # an intent younger than this is inside every deduplication window
+LEASE_SECONDS = 60  # of an auditor's turn; repairs refuse to run after its end
+AUDIT_SECONDS = 2  # between looks for doubtful hours: repaired within a minute, unasked
+AUDIT_CLOSED_SECONDS = 60  # between looks for closed hours
+AUDIT_CLOSED_AFTER_SECONDS = 15 * 60  # an hour is closed when stragglers of live traffic are in
+AUDIT_BACK_SECONDS = 50 * 3_600  # how far behind the last audited hour one may have been left out
 TAG_VALUES_PER_KEY = 20_000  # above it the auditor takes a key out of the counted set
 
 # --- query

@@ -21,7 +21,7 @@ from typing import Any
 
 import structlog
 
-from consumers.audit import Auditor
+from consumers.auditor import Auditor
 from consumers.memory import collect_rarely
 from consumers.worker import Worker
 from pipeline import admin, demo, metrics, traffic
@@ -46,6 +46,7 @@ def _store(settings: Settings) -> ClickHouse:
         database=settings.clickhouse_database,
         user=settings.clickhouse_user,
         password=settings.clickhouse_password.get_secret_value(),
+        cluster=settings.clickhouse_cluster,
     )
 
 

@@ -65,6 +65,12 @@ class Store(Protocol):
     ) -> None:
         """Run a statement that answers nothing. Raises StoreError."""
 
+    def every_node(self, table: str) -> str:
+        """A system table as all nodes of the cluster have it; the table itself where there is one node."""
+
+    def sync(self, table: str) -> None:
+        """Before rows are counted: wait until this replica has what the others took. Nothing where there is one node."""
+
     def columns_of(self, table: str) -> tuple[str, ...]:
         """Column names in order."""
 
@@ -177,8 +183,9 @@ def migrate(store: Store, engines: Engines) -> list[Migration]:
 class ClickHouse:
     """The store over a ClickHouse client; `connect` makes one more of them when all are in use."""
 
-    def __init__(self, connect: Any, *, clients: int = 8) -> None:
+    def __init__(self, connect: Any, *, clients: int = 8, cluster: str = "") -> None:
         self._connect = connect
+        self._cluster = cluster
         self._free: list[Client] = []
         self._slots = threading.BoundedSemaphore(clients)
         self._lock = threading.Lock()
@@ -250,6 +257,13 @@ class ClickHouse:
             self._types[table] = {row[0]: get_from_name(row[1]) for row in described}
         return self._types[table]
 
+    def every_node(self, table: str) -> str:
+        return f"clusterAllReplicas('{self._cluster}', {table})" if self._cluster else table
+
+    def sync(self, table: str) -> None:
+        if self._cluster:
+            self.execute(f"SYSTEM SYNC REPLICA {table}")
+
     def columns_of(self, table: str) -> tuple[str, ...]:
         with self._client() as client:
             return tuple(self._column_types(client, table))
@@ -290,8 +304,8 @@ def open_chdb(path: Path) -> ClickHouse:
     return ClickHouse(lambda: clickhouse_connect.get_client(interface="chdb", path=str(path), database="default"))
 
 
-def open_clickhouse(url: str, *, database: str, user: str, password: str) -> ClickHouse:
-    """The clustered store: `url` like http://host:8123."""
+def open_clickhouse(url: str, *, database: str, user: str, password: str, cluster: str = "") -> ClickHouse:
+    """The clustered store: `url` like http://host:8123; `cluster` as its configuration names it."""
     parts = urlsplit(url)
     secure = parts.scheme == "https"
 
@@ -309,4 +323,4 @@ def open_clickhouse(url: str, *, database: str, user: str, password: str) -> Cli
             compress="lz4",
         )
 
-    return ClickHouse(connect)
+    return ClickHouse(connect, cluster=cluster)

@@ -1,0 +1,162 @@
+"""The auditor beside the workers: doubtful hours at once, every closed hour once; one at a time, by a lease."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import structlog
+
+from consumers.audit import DAY_SECONDS, HOUR_SECONDS, Finding, audit
+from pipeline import limits
+from pipeline.errors import StoreError
+from pipeline.store import Store
+
+_say = structlog.get_logger()
+
+
+class Lease:
+    """A turn of LEASE_SECONDS, held in the table `leases` by the server's clock; every auditor and repairing command holds it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._owner = re.sub(r"\W", "_", f"{os.uname().nodename}_{os.getpid()}_{uuid4()}")
+
+    def renew(self) -> bool:
+        """Take the lease where nobody has it, or hold it for longer."""
+        if self._holder() not in ("", self._owner):
+            return False
+        self._store.execute(
+            "INSERT INTO leases (name, owner, taken_at, ends_at) SELECT 'audit', {owner:String}, now64(6), now64(6) + {seconds:UInt32}",
+            {"owner": self._owner, "seconds": limits.LEASE_SECONDS},
+        )
+        return self._holder() == self._owner
+
+    def _holder(self) -> str:
+        return str(self._store.select(f"SELECT {_HOLDER}").rows[0][0])
+
+    def guard(self) -> str:
+        """True once the lease has run out, or was never ours because another came first."""
+        return f"({_HOLDER}) != '{self._owner}'"
+
+
+# Of those that have not ended the first taken holds; renewals of the holder come later than its own first.
+_HOLDER = "(SELECT argMin(owner, (taken_at, owner)) FROM leases WHERE name = 'audit' AND ends_at > now64(6))"
+
+
+class Auditor:
+    """Audits and repairs; safe to run beside every worker."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lease = Lease(store)
+
+    def run(self, stop: Any) -> None:
+        """In the background until `stop` (a threading.Event) is set."""
+        next_look = 0.0
+        while not stop.wait(limits.AUDIT_SECONDS):
+            with suppress(StoreError):  # the store is away: the marks stay
+                self.settle_doubtful()
+                if time.monotonic() >= next_look:
+                    next_look = time.monotonic() + limits.AUDIT_CLOSED_SECONDS
+                    self.audit_closed()
+
+    # --- doubtful hours
+
+    def doubtful(self) -> dict[int, list[str]]:
+        """Uncleared marks: unix second of the hour -> ids."""
+        rows = self._store.select(
+            "SELECT toUnixTimestamp(hour), toString(id) FROM doubtful_hours GROUP BY hour, id HAVING max(cleared) = 0 ORDER BY hour"
+        ).rows
+        marks: dict[int, list[str]] = {}
+        for hour, mark in rows:
+            marks.setdefault(int(hour), []).append(mark)
+        return marks
+
+    def settle_doubtful(self) -> list[Finding]:
+        """Repair every doubtful hour; marks read before the first query are cleared once no key differs."""
+        marks = self.doubtful()
+        found: list[Finding] = []
+        if not marks or not self._lease.renew():
+            return found
+        for start, end in stretches(sorted(marks)):
+            findings = audit(self._store, start, end, self._lease)
+            found += findings
+            if not any(finding.differing for finding in findings):
+                self._clear({hour: ids for hour, ids in marks.items() if start <= hour < end})
+        return found
+
+    def _clear(self, marks: dict[int, list[str]]) -> None:
+        rows = [(datetime.fromtimestamp(hour, UTC), mark) for hour, ids in marks.items() for mark in ids]
+        now = int(time.time() * 1e6)
+        hours, ids = zip(*rows, strict=True)
+        count = len(rows)
+        self._store.insert(
+            "doubtful_hours",
+            ("hour", "id", "marked_at", "reason", "cleared"),
+            (hours, ids, [now] * count, ["cleared"] * count, [1] * count),
+            token=f"clear:{uuid4()}",
+        )
+
+    # --- closed hours
+
+    def audit_closed(self) -> list[Finding]:
+        """Every closed hour once, with a record of what was found; a later event of it comes the ordinary way."""
+        hours = self.closed()
+        found: list[Finding] = []
+        for start, end in stretches(hours):
+            if not self._lease.renew():
+                break
+            findings = audit(self._store, start, end, self._lease)
+            found += findings
+            if not any(finding.differing for finding in findings):
+                self._record([hour for hour in hours if start <= hour < end], findings)
+        return found
+
+    def closed(self) -> list[int]:
+        """Unix seconds of hours with raw rows that have ended a while ago and were not audited yet, oldest first."""
+        low = self._store.select(
+            "SELECT if(count() = 0, 0, toUnixTimestamp(max(hour)) - {back:UInt32}) FROM audit_runs",
+            {"back": limits.AUDIT_BACK_SECONDS},
+        ).rows[0][0]
+        rows = self._store.select(
+            """
+            SELECT DISTINCT toUnixTimestamp(toStartOfHour(ts)) AS hour FROM events
+            WHERE toStartOfHour(ts) >= toDateTime({low:Int64}, 'UTC')
+              AND toStartOfHour(ts) < now() - toIntervalSecond({closed:UInt32})
+              AND toStartOfHour(ts) NOT IN (SELECT hour FROM audit_runs WHERE hour >= toDateTime({low:Int64}, 'UTC'))
+            ORDER BY hour
+            """,
+            {"low": max(0, int(low)), "closed": HOUR_SECONDS + limits.AUDIT_CLOSED_AFTER_SECONDS},
+            seconds=120,
+        ).rows
+        return [int(hour) for (hour,) in rows]
+
+    def _record(self, hours: Sequence[int], findings: Iterable[Finding]) -> None:
+        repaired = sum(finding.repaired for finding in findings)
+        now = int(time.time() * 1e6)
+        count = len(hours)
+        self._store.insert(
+            "audit_runs",
+            ("hour", "audited_at", "repaired_keys"),
+            ([datetime.fromtimestamp(hour, UTC) for hour in hours], [now] * count, [repaired] * count),
+        )
+        if repaired:
+            _say.warning("closed_hours_repaired", hours=count, keys=repaired)
+
+
+def stretches(hours: Sequence[int]) -> list[tuple[int, int]]:
+    """Consecutive hours of one day joined: [start, end) in unix seconds."""
+    joined: list[tuple[int, int]] = []
+    for hour in hours:
+        if joined and joined[-1][1] == hour and hour % DAY_SECONDS:
+            joined[-1] = (joined[-1][0], hour + HOUR_SECONDS)
+        else:
+            joined.append((hour, hour + HOUR_SECONDS))
+    return joined
