@@ -63,9 +63,9 @@ class Auditor:
         while not stop.wait(limits.AUDIT_SECONDS):
             with suppress(StoreError):  # the store is away: the marks stay
                 self.settle_doubtful()
-                if time.monotonic() >= next_look:
+                # A day of closed hours at a time: doubtful ones never wait for them.
+                if time.monotonic() >= next_look and not self.audit_closed():
                     next_look = time.monotonic() + limits.AUDIT_CLOSED_SECONDS
-                    self.audit_closed()
 
     # --- doubtful hours
 
@@ -107,17 +107,19 @@ class Auditor:
     # --- closed hours
 
     def audit_closed(self) -> list[Finding]:
-        """Every closed hour once, with a record of what was found; a later event of it comes the ordinary way."""
+        """The closed hours of one day that were not audited yet, each once; [] when there is none, or another's turn.
+
+        A later event of such an hour comes the ordinary way.
+        """
         hours = self.closed()
-        found: list[Finding] = []
-        for start, end in stretches(hours):
-            if not self._lease.renew():
-                break
-            findings = audit(self._store, start, end, self._lease)
-            found += findings
-            if not any(finding.differing for finding in findings):
-                self._record([hour for hour in hours if start <= hour < end], findings)
-        return found
+        if not hours or not self._lease.renew():
+            return []
+        start, end = stretches(hours)[0]
+        findings = audit(self._store, start, end, self._lease)
+        if any(finding.differing for finding in findings):
+            return []
+        self._record([hour for hour in hours if start <= hour < end], findings)
+        return findings
 
     def closed(self) -> list[int]:
         """Unix seconds of hours with raw rows that have ended a while ago and were not audited yet, oldest first."""

@@ -130,7 +130,10 @@ def test_every_closed_hour_is_audited_once_and_repaired_where_it_must(store: Cli
     assert hours == sorted(hours)
     assert len(hours) == 48
     store.execute(DAMAGE["a day lost"])
-    assert sum(finding.repaired for finding in auditor.audit_closed()) > 0
+    repaired = 0
+    while findings := auditor.audit_closed():
+        repaired += sum(finding.repaired for finding in findings)
+    assert repaired > 0
     assert auditor.closed() == []
     assert differing(store) == {"usage_hours": 0, "tag_hours": 0, "usage_days": 0}
     end(store)
@@ -144,7 +147,9 @@ def test_a_row_whose_retention_ends_takes_nothing_from_its_rollups(store: ClickH
     # Two days old and kept for three: the difference is damage. Kept for one: it is the end of its time.
     assert sum(differing(store).values()) > 0
     for table in ("usage_hours", "usage_days", "tag_hours"):
-        store.execute(f"ALTER TABLE {table} UPDATE retention_days = 1 WHERE account = 'old' SETTINGS mutations_sync = 1")
+        store.execute(
+            f"ALTER TABLE {table} UPDATE retention_days = 1 WHERE account = 'old' SETTINGS mutations_sync = 1"
+        )
     assert differing(store) == {"usage_hours": 0, "tag_hours": 0, "usage_days": 0}
     assert store.select("SELECT sum(cost) FROM usage_hours WHERE account = 'old'").rows[0][0] == kept
     for table in ("usage_hours", "usage_days", "tag_hours"):
