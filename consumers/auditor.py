@@ -1,4 +1,4 @@
-"""The auditor beside the workers: doubtful hours at once, every closed hour once; one at a time, by a lease."""
+"""The auditor beside the workers: doubtful hours at once, every closed hour once, tag budgets; one at a time, by a lease."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import structlog
 
 from consumers.audit import DAY_SECONDS, HOUR_SECONDS, Finding, audit
 from pipeline import limits
+from pipeline.budgets import review
 from pipeline.errors import StoreError
 from pipeline.store import Store
 
@@ -59,13 +60,16 @@ class Auditor:
 
     def run(self, stop: Any) -> None:
         """In the background until `stop` (a threading.Event) is set."""
-        next_look = 0.0
+        next_look = next_review = 0.0
         while not stop.wait(limits.AUDIT_SECONDS):
             with suppress(StoreError):  # the store is away: the marks stay
                 self.settle_doubtful()
                 # A day of closed hours at a time: doubtful ones never wait for them.
                 if time.monotonic() >= next_look and not self.audit_closed():
                     next_look = time.monotonic() + limits.AUDIT_CLOSED_SECONDS
+                if time.monotonic() >= next_review and self._lease.renew():
+                    next_review = time.monotonic() + limits.BUDGET_REVIEW_SECONDS
+                    review(self._store)
 
     # --- doubtful hours
 

@@ -1,14 +1,18 @@
-"""What a worker asks and tells the store beside its loop, once a second: the server's clock, and how far partitions are stored."""
+"""What a worker asks and tells the store beside its loop: the server's clock, tag budgets, how far partitions are stored."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from consumers.doubt import ServerClock, ask_server, by_column
 from consumers.lane import Lane
+from pipeline import limits
+from pipeline.budgets import latest_budget
 from pipeline.errors import StoreError
+from pipeline.process import TagBudget
 from pipeline.store import Store
 
 _EVERY_SECONDS = 1.0
@@ -24,7 +28,9 @@ class Beside:
         self._log_id = log_id
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="beside")
         self._server: tuple[ServerClock, float] | None = None
+        self._budget: TagBudget | None = None
         self._next_ask = 0.0
+        self._next_budget = 0.0
         self._next_report = 0.0
 
     def close(self) -> None:
@@ -47,6 +53,18 @@ class Beside:
             self._server = (ask_server(self._store), time.monotonic())
         except StoreError:
             self._server = None
+
+    def budget(self) -> TagBudget | None:
+        """The tag budget to plan new batches under; None until it is known."""
+        now = time.monotonic()
+        if now >= self._next_budget:
+            self._next_budget = now + limits.BUDGET_QUERY_SECONDS
+            self._thread.submit(self._ask_budget)
+        return self._budget
+
+    def _ask_budget(self) -> None:
+        with suppress(StoreError):
+            self._budget = latest_budget(self._store, aged_seconds=limits.BUDGET_AGE_SECONDS)
 
     def report(self, lanes: Iterable[Lane]) -> None:
         """How far each partition is stored; an idle one is complete up to now."""

@@ -20,6 +20,7 @@ from consumers.intents import Intent, Versions, read_note
 from consumers.lane import InDoubt, Lane, Outcome, Rebuilt, Stored
 from consumers.progress import Beside
 from pipeline import limits
+from pipeline.budgets import read_budget
 from pipeline.errors import LogError, PercapitaError, StoreError
 from pipeline.log import Entry, LogReader, Position
 from pipeline.process import ROW_VERSION, Context, decode_all, set_aside
@@ -183,6 +184,9 @@ class Worker:
     def _plan(self, draining: bool) -> list[Lane]:
         """Lanes whose next job may start once their intent is committed."""
         now = time.monotonic()
+        budget = self._beside.budget()
+        if budget is not None and budget.version > self._context.budget.version:
+            self._context = self._context._replace(budget=budget)
         planned = []
         for lane in self._lanes.values():
             if lane.windows is None or lane.job is not None or now < lane.not_before:
@@ -230,8 +234,16 @@ class Worker:
             hours = tuple(sorted({d.envelope.event.timestamp // 3_600_000_000 for d in decoded}))
         return Intent(entries[-1].offset + 1, self._versions(), server.start, server.now, 0, hours)
 
-    def _versions(self) -> Versions:
-        c = self._context
+    def _context_of(self, versions: Versions) -> Context:
+        """The context that an intent names, as far as it can be had: a former owner may have known other versions."""
+        now = self._context
+        if versions.budgets == now.budget.version:
+            return now
+        budget = read_budget(self._store, versions.budgets)
+        return now if budget is None else now._replace(budget=budget)
+
+    def _versions(self, context: Context | None = None) -> Versions:
+        c = context or self._context
         return Versions(c.prices.version, c.rules_version, c.budget.version, c.tombstones, ROW_VERSION)
 
     def _commit(self, planned: Sequence[Lane]) -> bool:
@@ -295,7 +307,9 @@ class Worker:
 
     def _make(self, lane: Lane) -> Made:
         assert lane.windows is not None
-        return make(lane.entries, self._log.log_id, self._context, lane.windows, self._history, lane.position)
+        assert lane.intent is not None
+        context = self._context_of(lane.intent.versions)
+        return make(lane.entries, self._log.log_id, context, lane.windows, self._history, lane.position)
 
     def _first(self, lane: Lane, deadline: float) -> Outcome:
         assert lane.intent is not None
@@ -332,7 +346,8 @@ class Worker:
         if not state.retried:
             state.retried = True
             state.trusted = doubt.retry_under_token(
-                intent._replace(attempt=intent.attempt - 1), intent.versions == self._versions()
+                intent._replace(attempt=intent.attempt - 1),
+                intent.versions == self._versions(self._context_of(intent.versions)),
             )
         missing = doubt.missing()
         if missing:

@@ -56,7 +56,10 @@ AUDIT_SECONDS = 2  # between looks for doubtful hours: repaired within a minute,
 AUDIT_CLOSED_SECONDS = 60  # between looks for closed hours
 AUDIT_CLOSED_AFTER_SECONDS = 15 * 60  # an hour is closed when stragglers of live traffic are in
 AUDIT_BACK_SECONDS = 50 * 3_600  # how far behind the last audited hour one may have been left out
-TAG_VALUES_PER_KEY = 20_000  # above it the auditor takes a key out of the counted set
+TAG_VALUES_PER_KEY = 20_000  # a day; above it the auditor takes a key out of the counted set
+BUDGET_REVIEW_SECONDS = 300  # between the auditor's counts of values per key
+BUDGET_QUERY_SECONDS = 15  # the query service asks for new versions as often
+BUDGET_AGE_SECONDS = 60  # workers apply a version when every query service has seen it
 
 # --- query
 PAGE_ROWS = 1_000

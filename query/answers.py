@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from statistics import median
 from typing import Any
 
+from pipeline.budgets import OverBudget
 from pipeline.errors import NotFound
 from pipeline.store import Store
 from query import shapes, windows
+from query.order import order, with_empty_buckets
 from query.question import Filter, Question
 from query.shapes import NOTHING, Measured
 from query.sql import Key, bucket_key, column, distinct_traces, key_of, measured
@@ -24,6 +26,7 @@ class Answers:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._over = OverBudget(store)
 
     # --- overview
 
@@ -69,10 +72,10 @@ class Answers:
             traces = distinct.get(key) if distinct is not None else (m["user_traces"] if name == "user" else None)
             data.append(row | shapes.measures(m, traces) | {"users": users.get(key, 0), "_m": m, "_key": key})
         if bucket:
-            data = _with_empty_buckets(data, q, bucket, bool(name))
+            data = with_empty_buckets(data, q, bucket, bool(name))
             data.sort(key=lambda r: (r["bucket" if name else "key"], str(r.get("key") or "")))
         else:
-            data.sort(key=_order(q, "key"))
+            data.sort(key=order(q, "key"))
         total, _ = self._total(q)
         return {
             "rows": data,
@@ -124,7 +127,7 @@ class Answers:
             }
             for user, m in by_user.items()
         ]
-        rows.sort(key=_order(q, "user_id"))
+        rows.sort(key=order(q, "user_id"))
         traces = None if q.search else self._traces_of(q, whole)
         if q.search:
             traces = sum(row["traces"] for row in rows)
@@ -170,7 +173,9 @@ class Answers:
         return bool(total["events"])
 
     def _frequent_tags(self, q: Question) -> dict[str, str]:
-        rows, _ = self._rows(q, [Key("key", "arrayJoin(r.tags)", "arrayJoin(arrayConcat(e.tags, e.tags_over))")])
+        rows, _ = self._rows(
+            q, [Key("key", "arrayJoin(r.tags)", "arrayJoin(arrayConcat(e.tags, e.tags_over))")], every_tag=True
+        )
         best: dict[str, tuple[int, str]] = {}
         for (tag,), m in rows:
             name, _, value = tag.partition("=")
@@ -200,7 +205,7 @@ class Answers:
                     "_m": m,
                 }
             )
-        data.sort(key=_order(q, "model"))
+        data.sort(key=order(q, "model"))
         return {"rows": data, "totals": shapes.measures(total, self._traces_of(q, total)),
                 "unattributed": shapes.measures(*self._unattributed(q)), "plan": plan}  # fmt: skip
 
@@ -239,14 +244,14 @@ class Answers:
                     "_m": m,
                 }
             )
-        data.sort(key=_order(replace(q, sort=q.sort or "calls"), "tool_name"))
+        data.sort(key=order(replace(q, sort=q.sort or "calls"), "tool_name"))
         totals = shapes.measures(whole) | {"calls": int(whole["tool_calls"])}
         return {"rows": data, "totals": totals, "unattributed": None, "plan": plan}
 
     def tags(self, q: Question, name: str = "") -> Answer:
         """The tag keys that were sent; with `name` the values of one key."""
         key = Key("key", "arrayJoin(r.tags)", "arrayJoin(arrayConcat(e.tags, e.tags_over))")
-        rows, plan = self._rows(q, [key, column("user_id")])
+        rows, plan = self._rows(q, [key, column("user_id")], every_tag=True)
         total, _ = self._total(q)
         held: dict[str, Answer] = {}
         for (tag, user), m in rows:
@@ -266,7 +271,7 @@ class Answers:
             data = [
                 {"key": k, "values": len(e["values"]), **shapes.measures(e["m"]), "_m": e["m"]} for k, e in held.items()
             ]
-        data.sort(key=_order(q, "value" if name else "key"))
+        data.sort(key=order(q, "value" if name else "key"))
         return {"rows": data, "totals": shapes.measures(total, self._traces_of(q, total)),
                 "unattributed": shapes.measures(*self._unattributed(q)), "plan": plan}  # fmt: skip
 
@@ -280,11 +285,11 @@ class Answers:
         maps: bool = False,
         extra: Answer | None = None,
         bucket: str | None = None,
+        every_tag: bool = False,
     ) -> tuple[list[Any], str]:
         whole_days = bucket is None or (bucket == "day" and q.tz == "UTC")
-        sql, plan = measured(
-            q, keys, maps=maps, whole_days=whole_days, raw_only=bucket is not None and not _whole_hours(q)
-        )
+        raw_only = (bucket is not None and not _whole_hours(q)) or self._needs_raw(q, every_tag)
+        sql, plan = measured(q, keys, maps=maps, whole_days=whole_days, raw_only=raw_only)
         answer = self._store.select(sql.text, sql.parameters | (extra or {}))
         width = len(keys)
         if maps:
@@ -292,6 +297,14 @@ class Answers:
                 (row[:width], shapes.read((*row[:-3], row[-1]), width), (row[-3], row[-2])) for row in answer.rows
             ], plan
         return [(row[:width], shapes.read(row, width)) for row in answer.rows], plan
+
+    def _needs_raw(self, q: Question, every_tag: bool) -> bool:
+        """Whether the question is about a tag key that is over its budget, so that rollups do not have it."""
+        named = {name[4:] for name in (*q.group_by, *(f.field for f in q.filters)) if name.startswith("tag.")}
+        if not named and not every_tag:
+            return False
+        over = self._over.keys(q.account)
+        return bool(over) if every_tag else not named.isdisjoint(over)
 
     def _total(self, q: Question) -> tuple[Measured, str]:
         rows, plan = self._rows(q, [])
@@ -329,68 +342,3 @@ def _whole_hours(q: Question) -> bool:
 
 def _rounded(amount: Decimal) -> Decimal:
     return amount.quantize(Decimal("1e-9"))
-
-
-def _order(q: Question, identity: str) -> Callable[[Answer], tuple[Any, ...]]:
-    """Sort key of a row: the column asked for (spend, descending, unless said), ties by id."""
-    name = q.sort or "spend"
-    sign = -1 if q.descending else 1
-
-    def rank(row: Answer) -> tuple[Any, ...]:
-        tie = str(row.get(identity) or "")
-        m: Measured = row["_m"]
-        if name == "spend":
-            value = shapes.spend(m)
-            return (_Nulls(value is None, q.descending), sign * (value or 0), tie)
-        if name == "last_seen":
-            return (0, sign * (m.seen - shapes._EPOCH).total_seconds() if m.seen else 0, tie)
-        value = row.get(name)
-        if isinstance(value, str) or value is None:
-            return (value is None, _Text(value or "", q.descending), tie)
-        return (0, sign * value, tie)
-
-    return rank
-
-
-def _Nulls(missing: bool, descending: bool) -> int:  # noqa: N802  # reads as a word of the sort key
-    """Unknown is below every amount."""
-    return int(missing) if descending else -int(missing)
-
-
-class _Text(str):
-    """Text that sorts either way."""
-
-    _down: bool
-
-    def __new__(cls, text: str, down: bool) -> _Text:
-        made = super().__new__(cls, text)
-        made._down = down
-        return made
-
-    def __lt__(self, other: str) -> bool:
-        return str.__gt__(self, other) if self._down else str.__lt__(self, other)
-
-
-def _with_empty_buckets(data: list[Answer], q: Question, bucket: str, keyed: bool) -> list[Answer]:
-    """Empty buckets are zeros, when there is no second key."""
-    if keyed:
-        return data
-    have = {row["key"] for row in data}
-    zone = windows.zone_of(q.tz)
-    local = windows.moment(q.start, zone)
-    at = (
-        windows.micros(local.replace(minute=0, second=0, microsecond=0))
-        if bucket == "hour"
-        else windows.micros(local.replace(hour=0, minute=0, second=0, microsecond=0))
-    )
-    rows = list(data)
-    while at < q.end and len(rows) < 10_000:
-        key = shapes.time(at)
-        if key not in have:
-            rows.append({"key": key, **shapes.measures(NOTHING), "users": 0, "_m": NOTHING})
-        if bucket == "hour":
-            at += windows.HOUR
-        else:
-            following = windows.moment(at + 30 * windows.HOUR, zone).replace(hour=0, minute=0, second=0, microsecond=0)
-            at = windows.micros(following)
-    return rows

@@ -25,7 +25,8 @@ DAMAGE = {
     "a day lost": "ALTER TABLE usage_days DELETE WHERE user_id = 'bob' SETTINGS mutations_sync = 1",
     "a tag lost": "ALTER TABLE tag_hours DELETE WHERE tag = 'plan=pro' SETTINGS mutations_sync = 1",
     "hours counted twice": "INSERT INTO usage_hours SELECT * FROM usage_hours WHERE model = 'gpt-4o'",
-    "a digit wrong": "INSERT INTO tag_hours (account, hour, tag, cost, retention_days) SELECT account, hour, tag, toDecimal128('0.000000001', 9), 4000 FROM tag_hours LIMIT 1",
+    "a digit wrong": "INSERT INTO tag_hours (account, hour, tag, cost, retention_days) "
+    "SELECT account, hour, tag, toDecimal128('0.000000001', 9), 4000 FROM tag_hours LIMIT 1",
 }
 
 

@@ -1,0 +1,77 @@
+"""How rows of an answer stand: by the column asked for, ties by id; time buckets without a gap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from query import shapes, windows
+from query.question import Question
+from query.shapes import NOTHING, Measured
+
+Answer = dict[str, Any]
+
+
+def order(q: Question, identity: str) -> Callable[[Answer], tuple[Any, ...]]:
+    """Sort key of a row: the column asked for (spend, descending, unless said), ties by id."""
+    name = q.sort or "spend"
+    sign = -1 if q.descending else 1
+
+    def rank(row: Answer) -> tuple[Any, ...]:
+        tie = str(row.get(identity) or "")
+        m: Measured = row["_m"]
+        if name == "spend":
+            value = shapes.spend(m)
+            return (_Nulls(value is None, q.descending), sign * (value or 0), tie)
+        if name == "last_seen":
+            return (0, sign * (m.seen - shapes._EPOCH).total_seconds() if m.seen else 0, tie)
+        value = row.get(name)
+        if isinstance(value, str) or value is None:
+            return (value is None, _Text(value or "", q.descending), tie)
+        return (0, sign * value, tie)
+
+    return rank
+
+
+def _Nulls(missing: bool, descending: bool) -> int:  # noqa: N802  # reads as a word of the sort key
+    """Unknown is below every amount."""
+    return int(missing) if descending else -int(missing)
+
+
+class _Text(str):
+    """Text that sorts either way."""
+
+    _down: bool
+
+    def __new__(cls, text: str, down: bool) -> _Text:
+        made = super().__new__(cls, text)
+        made._down = down
+        return made
+
+    def __lt__(self, other: str) -> bool:
+        return str.__gt__(self, other) if self._down else str.__lt__(self, other)
+
+
+def with_empty_buckets(data: list[Answer], q: Question, bucket: str, keyed: bool) -> list[Answer]:
+    """Empty buckets are zeros, when there is no second key."""
+    if keyed:
+        return data
+    have = {row["key"] for row in data}
+    zone = windows.zone_of(q.tz)
+    local = windows.moment(q.start, zone)
+    at = (
+        windows.micros(local.replace(minute=0, second=0, microsecond=0))
+        if bucket == "hour"
+        else windows.micros(local.replace(hour=0, minute=0, second=0, microsecond=0))
+    )
+    rows = list(data)
+    while at < q.end and len(rows) < 10_000:
+        key = shapes.time(at)
+        if key not in have:
+            rows.append({"key": key, **shapes.measures(NOTHING), "users": 0, "_m": NOTHING})
+        if bucket == "hour":
+            at += windows.HOUR
+        else:
+            following = windows.moment(at + 30 * windows.HOUR, zone).replace(hour=0, minute=0, second=0, microsecond=0)
+            at = windows.micros(following)
+    return rows
