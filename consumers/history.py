@@ -65,12 +65,14 @@ class History:
                 _REBUILD, {"log": self._log_id, "partition": partition, "low": low, "high": high}, seconds=120
             ).rows
             if rows:
-                received, identity, trace, user_trace, traced = (np.array(column) for column in zip(*rows, strict=True))
-                received = received.astype(np.int64)
-                windows.identities.add(identity.astype(np.uint64), received)
-                inside = traced.astype(bool)
-                windows.traces.add(trace.astype(np.uint64)[inside], received[inside])
-                windows.user_traces.add(user_trace.astype(np.uint64)[inside], received[inside])
+                # Types are named: numpy would take large integers of mixed size for floats, and lose their last digits.
+                columns = zip(*rows, strict=True)
+                received = np.array(next(columns), dtype=np.int64)
+                identity, trace, user_trace = (np.array(next(columns), dtype=np.uint64) for _ in range(3))
+                inside = np.array(next(columns), dtype=np.bool_)
+                windows.identities.add(identity, received)
+                windows.traces.add(trace[inside], received[inside])
+                windows.user_traces.add(user_trace[inside], received[inside])
                 latest = latest if latest is not None else int(received.max())
                 if int(received.min()) < latest - 2 * limits.TRACE_WINDOW_SECONDS * 1_000_000:
                     break
