@@ -11,6 +11,7 @@ import os
 import random
 import threading
 import time
+import weakref
 from collections import deque
 from typing import Any
 from urllib.parse import urlsplit
@@ -41,6 +42,7 @@ class Sender:
         self.key = key
         self.url = urlsplit(url)
         self._start_over()
+        _senders.add(self)
 
     def _start_over(self) -> None:
         """Fresh lock, queue, thread and socket: at the start, and in a forked child."""
@@ -54,13 +56,10 @@ class Sender:
         self._closing = False
         self._open_at = 0.0  # monotonic: no try before, after failures in a row
         self._failures = 0
-        self._pid = os.getpid()
 
     def put(self, event: dict[str, Any]) -> None:
         """Queue an event. Never raises, never waits."""
         with contextlib.suppress(Exception):
-            if self._pid != os.getpid():
-                self._start_over()
             body = json.dumps(event, ensure_ascii=False, separators=(",", ":"), default=_plain)
             self._put(body.encode("utf-8", "replace"), event)
 
@@ -209,10 +208,11 @@ class Sender:
         with self._lock:
             self._closing = True
             self._lock.notify_all()
-        if self._thread is not None and self._pid == os.getpid():
+        if self._thread is not None:
             self._thread.join(timeout)
 
 
+_senders: weakref.WeakSet[Sender] = weakref.WeakSet()
 _default: Sender | None = None
 _looked = False
 _guard = threading.Lock()
@@ -254,4 +254,12 @@ def shutdown(timeout: float = EXIT_SECONDS) -> None:
         _default.close(timeout)
 
 
+def _after_fork() -> None:
+    """A child has the queue's copy but not its thread: what the parent queued is the parent's to send."""
+    for sender in list(_senders):
+        sender._start_over()
+
+
 atexit.register(shutdown)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,204 @@
+"""The SDK's background delivery, with real sockets and processes: nothing is raised, nothing waits, nothing is lost in silence."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import percapita
+import pytest
+from percapita._sender import MAX_EVENTS, Sender
+
+from tests.support.intake import Intake
+
+
+@pytest.fixture
+def intake() -> Iterator[Intake]:
+    with Intake() as server:
+        yield server
+
+
+def event(number: int, **fields: Any) -> dict[str, Any]:
+    return {"id": f"00000000-0000-7000-8000-{number:012d}", "type": "llm", **fields}
+
+
+def message(found: dict[str, Any]) -> str:
+    """Of a log line."""
+    (line,) = found["logs"]
+    return str(line)
+
+
+def script(intake: Intake, text: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    given = {**os.environ, "PERCAPITA_API_KEY": "pc_test", "PERCAPITA_URL": intake.url, **environment}
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(text)],
+        env=given,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_events_of_a_process_that_ends_at_once_arrive(intake: Intake) -> None:
+    ended = script(intake, """
+        import percapita
+        with percapita.with_trace(tags={"userId": "ada"}):
+            percapita.log("the last line")
+    """)  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert sorted(e["type"] for e in intake.events) == ["log", "trace"]
+
+
+def test_a_process_ends_in_two_seconds_when_nobody_answers(intake: Intake) -> None:
+    began = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as deaf:  # takes connections, never answers
+        ended = script(intake, """
+            import percapita
+            with percapita.with_trace(tags={"userId": "ada"}):
+                pass
+        """, PERCAPITA_URL=f"http://127.0.0.1:{deaf.getsockname()[1]}")  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_parent_and_forked_children_each_send_their_own_once(intake: Intake) -> None:
+    ended = script(intake, """
+        import os, percapita
+        for number in range(50):
+            percapita.log(f"before {number}")  # the thread runs, events wait
+        children = []
+        for child in range(3):
+            pid = os.fork()
+            if not pid:
+                percapita.log(f"child {child}")
+                percapita.flush(5)
+                os._exit(0)
+            children.append(pid)
+        percapita.log("parent")
+        for pid in children:
+            os.waitpid(pid, 0)
+    """)  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "")
+    lines = sorted(str(e["logs"]) for e in intake.events)
+    assert len(lines) == len(set(lines)) == 54
+
+
+def test_a_server_in_trouble_is_asked_again_with_the_same_ids(intake: Intake) -> None:
+    intake.statuses.extend([503, 500, 429])
+    sender = Sender("pc_test", intake.url)
+    sender.put(event(1))
+    assert sender.flush(10)
+    assert [status for status, _ in intake.tries] == [503, 500, 429, 202]
+    assert {body["events"][0]["id"] for _, body in intake.tries} == {event(1)["id"]}
+    sender.close()
+
+
+def test_a_batch_that_is_too_large_goes_in_halves(intake: Intake) -> None:
+    intake.largest = 3
+    sender = Sender("pc_test", intake.url)
+    for number in range(20):
+        sender.put(event(number))
+    assert sender.flush(10)
+    assert sorted(e["id"] for e in intake.events) == sorted(event(n)["id"] for n in range(20))
+    sender.close()
+
+
+def test_what_is_refused_for_good_is_counted_and_told(intake: Intake) -> None:
+    intake.statuses.append(400)
+    sender = Sender("pc_test", intake.url)
+    sender.put(event(1))
+    assert sender.flush(10)
+    sender.put(event(2))
+    assert sender.flush(10)
+    assert [e["id"] for e in intake.events] == [event(2)["id"]]
+    assert intake.dropped() == {"refused_400": 1}
+    sender.close()
+
+
+def test_a_full_queue_drops_content_then_the_oldest_and_says_so() -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # nobody listens here yet
+        port = held.getsockname()[1]
+    sender = Sender("pc_test", f"http://127.0.0.1:{port}")
+    began = time.monotonic()
+    for number in range(MAX_EVENTS + 300):
+        sender.put(event(number, prompt="secret", usage={"output": 1}))
+    assert time.monotonic() - began < 5
+    with Intake(port) as intake:
+        deadline = time.monotonic() + 60
+        while not intake.dropped() or len(intake.events) < MAX_EVENTS:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        sender.flush(10)
+        dropped = intake.dropped()
+        assert len(intake.events) + dropped["queue_full"] == MAX_EVENTS + 300
+        last = next(e for e in intake.events if e["id"] == event(MAX_EVENTS + 299)["id"])
+        assert last == event(MAX_EVENTS + 299, usage={"output": 1})
+        assert dropped["content_queue_full"] >= dropped["queue_full"] > 0
+    sender.close()
+
+
+def test_without_a_key_nothing_is_recorded_and_no_thread_starts(intake: Intake) -> None:
+    ended = script(intake, """
+        import threading, percapita
+        with percapita.with_trace(tags={"userId": "ada"}):
+            percapita.log("a line")
+        assert percapita.flush()
+        assert threading.active_count() == 1
+    """, PERCAPITA_API_KEY="")  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert intake.tries == []
+
+
+def test_tags_follow_threads_through_copy_context_and_never_leak(intake: Intake) -> None:
+    percapita.configure("pc_test", intake.url)
+    try:
+
+        def work(name: str) -> None:
+            with percapita.with_trace(tags={"userId": name}):
+                threading.Thread(target=percapita.copy_context(lambda: percapita.log(f"of {name}"))).start()
+                time.sleep(0.01)
+                threading.Thread(target=lambda: percapita.log(f"outside {name}")).start()
+
+        threads = [threading.Thread(target=work, args=(f"u{n}",)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        time.sleep(0.1)
+        assert percapita.flush(10)
+    finally:
+        percapita.configure("")
+    for found in (e for e in intake.events if e["type"] == "log"):
+        where, _, name = message(found).partition(" ")
+        tags = found.get("metadata", {}).get("tags", {})
+        assert tags == ({"userId": name} if where == "of" else {}), found
+
+
+def test_nested_blocks_inherit_and_override_tags_and_are_one_trace(intake: Intake) -> None:
+    percapita.configure("pc_test", intake.url)
+    try:
+        with percapita.with_trace(tags={"userId": "ada", "plan": "pro"}):
+            percapita.log("outer")
+            with percapita.with_trace(tags={"plan": "team"}):
+                percapita.tag(step="two")
+                percapita.log("inner")
+            percapita.log("after")
+        assert percapita.flush(10)
+    finally:
+        percapita.configure("")
+    logs = [e["metadata"]["tags"] for e in intake.events if e["type"] == "log"]
+    assert logs == [
+        {"userId": "ada", "plan": "pro"}, {"userId": "ada", "plan": "team", "step": "two"}, {"userId": "ada", "plan": "pro"},
+    ]  # fmt: skip
+    assert len({e["trace_id"] for e in intake.events}) == 1
+    assert [e["type"] for e in intake.events].count("trace") == 1
