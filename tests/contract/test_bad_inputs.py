@@ -1,130 +1,25 @@
-"""Every bad input that is settled, and its answer: on a running collector, over real sockets where HTTP itself is at fault."""
+"""Every bad event, body and key that is settled, and its answer: on a running collector."""
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
-import logging
 import time
 import uuid
 import zlib
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-import aiohttp
 import pytest
-from aiohttp import web
 from backports import zstd
 
-from collector.app import INTAKE, create_collector_app
+from collector.app import INTAKE
 from pipeline import limits
-from pipeline.errors import Unavailable
-from pipeline.http import HardenedRunner, quiet_loggers
-from pipeline.keys import KeyBook, Keys, make_key
-from pipeline.record import Account, Envelope, Record, from_bytes
+from pipeline.keys import make_key
+from tests.support.collecting import Collector, collector, event
+
+__all__ = ["collector"]
 
 ID = "0190a1b2-0000-7000-8000-000000000001"
-
-
-@dataclass
-class Taken:
-    """A log in memory, which can be told to be away."""
-
-    records: list[Record] = field(default_factory=list)
-    away: bool = False
-
-    async def publish(self, records: Sequence[Record]) -> None:
-        if self.away:
-            raise Unavailable("the log cannot be reached")
-        self.records += records
-
-    def ready(self) -> bool:
-        return not self.away
-
-    async def close(self) -> None:
-        return
-
-    def events(self) -> list[Envelope]:
-        return [from_bytes(record.value) for record in self.records]
-
-
-class Source:
-    def __init__(self) -> None:
-        self.keys = Keys({}, {})
-        self.up = True
-
-    def snapshot(self) -> Keys:
-        return self.keys
-
-    def reachable(self) -> bool:
-        return self.up
-
-
-@dataclass
-class Collector:
-    """A running collector, its log and its keys."""
-
-    port: int
-    log: Taken
-    source: Source
-    tokens: dict[str, str]
-    app: web.Application
-    session: aiohttp.ClientSession
-
-    async def post(
-        self, body: bytes | Any, *, token: str | None = None, path: str = "/v1/events", **headers: str
-    ) -> tuple[int, Any, Any]:
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        given = {"Authorization": f"Bearer {token or self.tokens['ingest']}", "Content-Type": "application/json"}
-        given |= {name.replace("_", "-"): value for name, value in headers.items()}
-        async with self.session.post(f"http://127.0.0.1:{self.port}{path}", data=data, headers=given) as answer:
-            text = await answer.read()
-            assert answer.headers["X-Content-Type-Options"] == "nosniff"
-            return answer.status, json.loads(text) if text else None, answer.headers
-
-    async def raw(self, data: bytes, seconds: float = 20) -> bytes:
-        """Bytes over a socket of its own, to the end of the answer."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        writer.write(data)
-        await writer.drain()
-        try:
-            return await asyncio.wait_for(reader.read(100_000), seconds)
-        finally:
-            writer.close()
-
-
-@pytest.fixture
-async def collector() -> AsyncIterator[Collector]:
-    quiet_loggers()
-    log, source = Taken(), Source()
-    accounts = {"a": Account(id="a"), "m": Account(id="m", privacy="minimal")}
-    tokens, keys = {}, {}
-    for name, account, scopes in (
-        ("ingest", "a", ("ingest",)),
-        ("read", "a", ("read",)),
-        ("minimal", "m", ("ingest",)),
-        ("revoked", "a", ("ingest",)),
-    ):
-        token, key = make_key(account=account, scopes=scopes, now=0)
-        tokens[name] = token
-        import msgspec
-
-        keys[key.hash] = msgspec.structs.replace(key, revoked_at=1) if name == "revoked" else key
-    source.keys = Keys(accounts, keys)
-    app = create_collector_app(log, KeyBook(source), clock=lambda: time.time_ns() // 1000)
-    runner = HardenedRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    async with aiohttp.ClientSession(auto_decompress=False) as session:
-        yield Collector(runner.addresses[0][1], log, source, tokens, app, session)
-    await runner.cleanup()
-
-
-def event(**fields: Any) -> dict[str, Any]:
-    return {"type": "llm", "provider": "openai", "model": "gpt-4o", **fields}
 
 
 # --- a body that cannot be read
@@ -403,55 +298,3 @@ async def test_what_minimal_forbids_never_reaches_the_log(collector: Collector) 
     for record in collector.log.records:
         assert canary.encode() not in record.value
     assert [e.event.user_id for e in collector.log.events()] == ["ada", "ada"]
-
-
-# --- HTTP itself
-
-HEAD = b"POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer KEY\r\nContent-Type: application/json\r\n"
-MALFORMED = [
-    ("TE and CL", HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"),
-    ("two CL", HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello"),
-    ("a bare CR", b"POST /v1/events HTTP/1.1\rHost: x\r\n\r\n"),
-    ("a giant header", HEAD + b"X-A: " + b"a" * 100_000 + b"\r\n\r\n"),
-    ("not HTTP", b"\x16\x03\x01\x02\x00" + b"\x00" * 40 + b"\r\n\r\n"),
-    (
-        "a key in a line that cannot be read",
-        b"GET /%zz HTTP/9.9 pc_live_SECRET\r\nAuthorization Bearer pc_live_SECRET\r\n\r\n",
-    ),
-    ("HTTP/2.0", b"POST /v1/events HTTP/2.0\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"),
-    ("a Content-Length of 2^63", HEAD + b"Content-Length: 9223372036854775808\r\n\r\n"),
-]
-
-
-@pytest.mark.parametrize("data", [row[1] for row in MALFORMED], ids=[row[0] for row in MALFORMED])
-async def test_malformed_http_is_answered_and_closed_without_an_echo(
-    collector: Collector, data: bytes, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    answer = await collector.raw(data.replace(b"KEY", collector.tokens["ingest"].encode()))
-    status = int(answer.split(b" ")[1])
-    assert 400 <= status < 500
-    said = answer.decode(errors="replace") + caplog.text + "".join(capsys.readouterr())
-    assert "SECRET" not in said
-    assert collector.tokens["ingest"] not in said
-    assert collector.log.records == []
-
-
-@pytest.mark.parametrize(
-    "begun",
-    [b"POST /v1/eve", HEAD[:-20], HEAD + b"Content-Length: 5000\r\n\r\n{"],
-    ids=["a request line that stops", "a head that stops", "a body that stops"],
-)
-async def test_what_stops_half_way_is_closed_within_16_seconds(collector: Collector, begun: bytes) -> None:
-    started = time.monotonic()
-    await collector.raw(begun.replace(b"KEY", collector.tokens["ingest"].encode()), 25)
-    assert time.monotonic() - started < 16.5
-
-
-async def test_404_and_405_are_problems(collector: Collector) -> None:
-    async with collector.session.get(f"http://127.0.0.1:{collector.port}/v1/events") as answer:
-        assert (answer.status, answer.headers["Allow"]) == (405, "POST")
-        assert answer.headers["Content-Type"].startswith("application/problem+json")
-    async with collector.session.get(f"http://127.0.0.1:{collector.port}/nothing") as answer:
-        assert answer.status == 404
-        assert (await answer.json(content_type=None))["code"] == "not_found"
