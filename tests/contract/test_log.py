@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from pipeline import limits
+from pipeline.errors import Unavailable
 from pipeline.log import Entry, InProcessLog, Position
 from pipeline.record import Record, routing_key
 from tests.support.needs import need_kafka
@@ -143,3 +145,22 @@ async def test_a_paused_partition_is_not_read_until_it_is_resumed(twin: Twin) ->
 def test_records_of_one_trace_go_one_way_and_a_retry_the_same() -> None:
     assert routing_key("a", "t", "x") == routing_key("a", "t", "y")
     assert routing_key("a", "", "x") == routing_key("a", "", "x") != routing_key("b", "", "x")
+
+
+async def test_a_full_buffer_before_the_worker_answers_at_once_and_takes_again_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    log = InProcessLog(tmp_path / "position.json", log_id="full", next_offset=0)
+    log.on_change(lambda _: None, lambda _: None, lambda _: None)
+    large = Record(routing_key("a", "t", ""), b"x" * (limits.PUBLISH_BUFFER_BYTES - 10))
+    waiting = asyncio.create_task(log.publish([large]))
+    await asyncio.sleep(0)
+    assert log.ready()
+    with pytest.raises(Unavailable):
+        await asyncio.wait_for(log.publish([record(1), record(2)]), 1)
+    (entry,) = await asyncio.to_thread(log.read, 10, 1.0)
+    log.commit({0: Position(entry.offset + 1, "")})
+    await asyncio.wait_for(waiting, 5)
+    again = asyncio.create_task(log.publish([record(1), record(2)]))
+    assert len(await asyncio.to_thread(log.read, 10, 1.0)) == 2
+    again.cancel()
