@@ -23,6 +23,8 @@ from pipeline.errors import Forbidden, Unauthorized, Unavailable
 from pipeline.event import Privacy
 from pipeline.record import Account
 
+_KEPT = 10_000  # hashes and principals of keys that were used
+
 SCOPES = ("ingest", "read", "admin")
 _ALPHABET = string.ascii_letters + string.digits
 _RELOAD_SECONDS = 1.0
@@ -115,6 +117,7 @@ class KeyBook:
     def __init__(self, source: KeySource) -> None:
         self._source = source
         self._hashes: dict[str, str] = {}  # token -> hash, of keys that were good: hashing once per token
+        self._principals: dict[str, tuple[Key, Account, Principal]] = {}
 
     def verify(self, token: str, scope: str, now: int) -> Principal:
         """Raises Unauthorized (unknown, revoked, expired, mistyped), Forbidden (scope), Unavailable (cannot know)."""
@@ -133,12 +136,18 @@ class KeyBook:
             raise Unauthorized("this key has expired")
         if scope not in key.scopes:
             raise Forbidden(f"this key has no {scope} scope")
-        if len(self._hashes) < 10_000:
+        if len(self._hashes) < _KEPT:
             self._hashes[token] = digest
         settings = keys.accounts[key.account]
-        return Principal(
+        known = self._principals.get(digest)
+        if known is not None and known[0] is key and known[1] is settings:
+            return known[2]
+        found = Principal(
             key.account, key.id, frozenset(key.scopes), key.restriction, settings, key.privacy or settings.privacy
         )
+        if len(self._principals) < _KEPT:
+            self._principals[digest] = (key, settings, found)
+        return found
 
 
 class FileKeys:
