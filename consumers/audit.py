@@ -6,7 +6,6 @@ makes two different batches differ, so a difference that is the same in both rea
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -139,28 +138,9 @@ def _wait_for(store: Store, inserts: set[str], seconds: float = 120) -> None:
 
 def _insert_difference(store: Store, rollup: Rollup, rows: Sequence[Sequence[Any]], guard: str) -> None:
     """One guarded statement: an auditor that wakes up after its turn adds nothing. A lost reply is read again, not repeated."""
-    # A token never used before: without one, equal repair rows are swallowed as a repeated block.
-    token = f"repair:{uuid4()}"
-    scratch = f"scratch_{hashlib.sha256(token.encode()).hexdigest()[:24]}"
     data = [[_as_inserted(value) for value in column] for column in zip(*rows, strict=True)]
-    columns = ", ".join(rollup.columns)
-    store.execute(f"CREATE TABLE {scratch} AS {rollup.table} ENGINE = Memory")
-    try:
-        store.insert(scratch, rollup.columns, data)
-        store.execute(
-            f"INSERT INTO {rollup.table} ({columns}) SELECT {columns} FROM {scratch} WHERE throwIf({guard}) = 0",
-            query_id=token,
-            insert_deduplication_token=token,
-            insert_deduplicate=1,
-            deduplicate_blocks_in_dependent_materialized_views=1,
-            max_threads=1,
-            max_insert_threads=1,
-            max_block_size=10_000_000,
-            min_insert_block_size_rows=10_000_000,
-            min_insert_block_size_bytes=0,
-        )
-    finally:
-        store.execute(f"DROP TABLE IF EXISTS {scratch}")
+    # A token never used before: without one, equal repair rows are swallowed as a repeated block.
+    store.insert_where(rollup.table, rollup.columns, data, f"throwIf({guard}) = 0", token=f"repair:{uuid4()}")
     _say.info("rollup_repaired", rollup=rollup.table, keys=len(rows))
 
 

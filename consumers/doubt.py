@@ -5,7 +5,6 @@ The raw table's offsets are the evidence; a token is trusted only while the serv
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -134,31 +133,17 @@ class Doubt:
         self._pieces = rest
 
     def _guarded(self, rows: Rows, attempt: int, end_at: int) -> None:
-        token = f"{self._token}#{attempt}"
-        scratch = f"scratch_{hashlib.sha256(token.encode()).hexdigest()[:24]}_{time.time_ns():x}"
-        columns = ", ".join(Row._fields)
-        self._store.execute(f"CREATE TABLE {scratch} AS events ENGINE = Memory")
-        try:
-            self._store.insert(scratch, Row._fields, rows.columns)
-            self._store.execute(
-                f"INSERT INTO events ({columns}) SELECT {columns} FROM {scratch} "
-                f"WHERE throwIf(toUnixTimestamp(now()) > {int(end_at)}) = 0 AND (log_offset, log_row) NOT IN "
-                f"(SELECT log_offset, log_row FROM events WHERE log_partition = {int(self.partition)} "
-                f"AND log_offset >= {int(self.start)} AND log_offset < {int(self.end)} "
-                f"AND log_id IN (SELECT any(log_id) FROM {scratch}))",
-                query_id=token,
-                insert_deduplication_token=token,
-                insert_deduplicate=1,
-                deduplicate_blocks_in_dependent_materialized_views=1,
-                max_threads=1,
-                max_insert_threads=1,
-                max_block_size=10_000_000,
-                min_insert_block_size_rows=10_000_000,
-                min_insert_block_size_bytes=0,
-                max_execution_time=max(1, int(limits.INSERT_SECONDS)),
-            )
-        finally:
-            self._store.execute(f"DROP TABLE IF EXISTS {scratch}")
+        self._store.insert_where(
+            "events",
+            Row._fields,
+            rows.columns,
+            f"throwIf(toUnixTimestamp(now()) > {int(end_at)}) = 0 AND (log_offset, log_row) NOT IN "
+            f"(SELECT log_offset, log_row FROM events WHERE log_partition = {int(self.partition)} "
+            f"AND log_offset >= {int(self.start)} AND log_offset < {int(self.end)} "
+            "AND log_id IN (SELECT any(log_id) FROM {scratch}))",
+            token=f"{self._token}#{attempt}",
+            deadline=limits.INSERT_SECONDS,
+        )
 
 
 def wait_for_running(store: Store, token_prefix: str, *, seconds: float) -> None:

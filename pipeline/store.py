@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,6 +56,21 @@ class Store(Protocol):
         """Insert one block given by column. `token` deduplicates it in the table and in every rollup behind it.
 
         Raises StoreError; with `data_error` when the rows are at fault, else the outcome is in doubt.
+        """
+
+    def insert_where(
+        self,
+        table: str,
+        columns: Sequence[str],
+        data: Sequence[Sequence[Any]],
+        condition: str,
+        *,
+        token: str,
+        deadline: float = 60,
+    ) -> None:
+        """The same of the rows that a condition lets through, judged by the server in the inserting statement itself.
+
+        `condition` is SQL over the rows' columns; `{scratch}` in it names the table that holds them meanwhile.
         """
 
     def select(self, sql: str, parameters: Mapping[str, Any] | None = None, *, seconds: float = 30) -> Answer:
@@ -248,6 +264,38 @@ class ClickHouse:
             )
             context.req_block_size = max(1, len(data[0]))  # one block: a token names one
             client.insert(data=data, context=context)
+
+    def insert_where(
+        self,
+        table: str,
+        columns: Sequence[str],
+        data: Sequence[Sequence[Any]],
+        condition: str,
+        *,
+        token: str,
+        deadline: float = 60,
+    ) -> None:
+        # Not `input()`: with cascaded views it inserted nothing, without an error.
+        scratch = f"scratch_{hashlib.sha256(token.encode()).hexdigest()[:24]}_{time.time_ns():x}"
+        names = ", ".join(columns)
+        self.execute(f"CREATE TABLE {scratch} AS {table} ENGINE = Memory")
+        try:
+            self.insert(scratch, columns, data)
+            self.execute(
+                f"INSERT INTO {table} ({names}) SELECT {names} FROM {scratch} WHERE {condition.replace('{scratch}', scratch)}",
+                query_id=token,
+                insert_deduplication_token=token,
+                insert_deduplicate=1,
+                deduplicate_blocks_in_dependent_materialized_views=1,
+                max_threads=1,
+                max_insert_threads=1,
+                max_block_size=10_000_000,
+                min_insert_block_size_rows=10_000_000,
+                min_insert_block_size_bytes=0,
+                max_execution_time=max(1, int(deadline)),
+            )
+        finally:
+            self.execute(f"DROP TABLE IF EXISTS {scratch}")
 
     def _column_types(self, client: Client, table: str) -> dict[str, Any]:
         if table not in self._types:
