@@ -17,12 +17,15 @@ from pipeline.errors import PercapitaError, Unavailable
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
 keys_app = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys.")
 accounts_app = typer.Typer(no_args_is_help=True, help="Create and list accounts.")
+letters_app = typer.Typer(no_args_is_help=True, help="List, show, send again and purge what could not be processed.")
 app.add_typer(keys_app, name="keys")
+app.add_typer(letters_app, name="dead-letters")
 app.add_typer(accounts_app, name="accounts")
 
 Data = Annotated[
     Path | None, typer.Option(help="folder of the embedded mode's data; without it, the cluster of the environment")
 ]
+Reason = Annotated[str, typer.Option(help="undecodable, out_of_range or refused_by_store")]
 Json = Annotated[bool, typer.Option("--json", help="answer as one JSON object")]
 
 
@@ -159,6 +162,54 @@ def keys_list(account: str = "", data: Data = None, json_: Json = False) -> None
 def keys_revoke(key_id: str, data: Data = None, json_: Json = False) -> None:
     """Revoke a key at once."""
     _print(services.administer(_settings(data=data), data, "revoke_key", key_id=key_id), json_)
+
+
+@letters_app.command("list")
+def letters_list(
+    account: str = "",
+    reason: Reason = "",
+    limit: Annotated[int, typer.Option(min=1)] = 100,
+    data: Data = None,
+    json_: Json = False,
+) -> None:
+    """Letters that wait, newest first, without their content."""
+    given: dict[str, Any] = {"account": account, "reason": reason, "limit": limit}
+    _print(services.administer(_settings(data=data), data, "list_letters", **given), json_)
+
+
+@letters_app.command("show")
+def letters_show(name: str, data: Data = None, json_: Json = False) -> None:
+    """One letter, with its event under the account's privacy mode."""
+    _print(services.administer(_settings(data=data), data, "show_letter", name=name), json_)
+
+
+@letters_app.command("replay")
+def letters_replay(
+    name: Annotated[str, typer.Argument(help="one letter; without it all that wait")] = "",
+    account: str = "",
+    reason: Reason = "",
+    data: Data = None,
+    json_: Json = False,
+) -> None:
+    """Send letters through the log again, each once, with its id and a new time of receipt."""
+    given = {"account": account, "reason": reason, "name": name}
+    _print(services.administer(_settings(data=data), data, "replay_letters", **given), json_)
+
+
+@letters_app.command("purge")
+def letters_purge(
+    name: Annotated[str, typer.Argument(help="one letter; without it all that wait")] = "",
+    account: str = "",
+    reason: Reason = "",
+    yes: Annotated[bool, typer.Option("--yes", help="without this nothing is purged")] = False,
+    data: Data = None,
+    json_: Json = False,
+) -> None:
+    """Forget letters for good."""
+    if not yes:
+        raise typer.BadParameter("purging cannot be undone: say --yes")
+    given = {"account": account, "reason": reason, "name": name}
+    _print(services.administer(_settings(data=data), data, "purge_letters", **given), json_)
 
 
 @app.command()

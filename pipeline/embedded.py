@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from pipeline.keys import FileKeys, KeyBook, write_private
 from pipeline.log import InProcessLog
 from pipeline.price import PriceBook
 from pipeline.process import Context
+from pipeline.record import Record
 from pipeline.store import ClickHouse, Engines, migrate, open_chdb
 
 _say = structlog.get_logger()
@@ -126,7 +128,7 @@ async def serve_embedded(settings: Settings) -> None:
     app = web.Application(middlewares=[problems], client_max_size=limits.BODY_BYTES)
     add_collector_routes(app, intake)
     _add_query(app, embedded, book, prices.version)
-    _add_admin(app, embedded, token)
+    _add_admin(app, embedded, token, log)
     runner = HardenedRunner(app)
     await runner.setup()
     await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
@@ -177,16 +179,21 @@ def _add_query(app: web.Application, embedded: Embedded, book: KeyBook, prices: 
     )
 
 
-def _add_admin(app: web.Application, embedded: Embedded, token: str) -> None:
+def _add_admin(app: web.Application, embedded: Embedded, token: str, log: InProcessLog) -> None:
     """The admin API of this process: for commands on this machine, by the token in running.json."""
     from pipeline.services import run_operation
+
+    loop = asyncio.get_running_loop()
+
+    def publish(records: Sequence[Record]) -> None:
+        asyncio.run_coroutine_threadsafe(log.publish(records), loop).result()
 
     async def operate(request: web.Request) -> web.Response:
         if not secrets.compare_digest(bearer(request).encode(), token.encode()):
             raise Unauthorized("this is not the running process's token")
         given = await request.json()
         answer = await asyncio.to_thread(
-            run_operation, embedded.keys, embedded.store, request.match_info["operation"], dict(given)
+            run_operation, embedded.keys, embedded.store, request.match_info["operation"], dict(given), publish=publish
         )
         return web.json_response(answer)
 

@@ -79,8 +79,18 @@ def to_record(event: Event, account: Account, privacy: Privacy, received_at: int
         prefer_reported_cost=account.prefer_reported_cost,
         event=event,
     )
+    return _record(envelope)
+
+
+def again(value: bytes, received_at: int) -> Record:
+    """A record of the same event with a new time of receipt: how a dead letter goes back into the log."""
+    return _record(msgspec.structs.replace(from_bytes(value), received_at=received_at))
+
+
+def _record(envelope: Envelope) -> Record:
+    event = envelope.event
     anchor = event.replaces if event.replaces and not event.trace_id else event.id
-    return Record(routing_key(account.id, event.trace_id, anchor), _encoder.encode(envelope))
+    return Record(routing_key(envelope.account, event.trace_id, anchor), _encoder.encode(envelope))
 
 
 def from_bytes(value: bytes) -> Envelope:

@@ -14,7 +14,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,13 @@ import structlog
 from consumers.auditor import Auditor
 from consumers.memory import collect_rarely
 from consumers.worker import Worker
-from pipeline import admin, demo, metrics, traffic
+from pipeline import admin, demo, letters, metrics, traffic
 from pipeline.config import Settings
 from pipeline.embedded import Embedded, find_running, observe, serve_embedded
 from pipeline.errors import BadQuestion, PercapitaError, Unavailable
 from pipeline.price import PriceBook
 from pipeline.process import Context
+from pipeline.record import Record
 from pipeline.store import ClickHouse, Engines, check_schema, migrate, open_clickhouse, require_schema
 
 _say = structlog.get_logger()
@@ -163,7 +164,9 @@ def administer(settings: Settings, data: Path | None, operation: str, **given: A
         store = _store(settings)
         from pipeline.store_keys import ClusterKeys
 
-        return run_operation(ClusterKeys(store, _kafka(settings)), store, operation, given)
+        return run_operation(
+            ClusterKeys(store, _kafka(settings)), store, operation, given, publish=_publisher(settings)
+        )
     running = find_running(data)
     if running is not None:
         return _ask_running(running, operation, given)
@@ -176,7 +179,27 @@ def administer(settings: Settings, data: Path | None, operation: str, **given: A
         embedded.close()
 
 
-def run_operation(keys: admin.KeyStore, store: Any, operation: str, given: dict[str, Any]) -> Any:
+def _publisher(settings: Settings) -> letters.Publish:
+    """Into Kafka, from a command."""
+    from pipeline.kafka_log import KafkaWriter
+
+    async def send(records: Sequence[Record]) -> None:
+        writer = KafkaWriter(_kafka(settings))
+        try:
+            await writer.publish(records)
+        finally:
+            await writer.close()
+
+    return lambda records: asyncio.run(send(records))
+
+
+def _nowhere(_: Sequence[Record]) -> None:
+    raise BadQuestion("start `percapita up` on this data: dead letters go back through its worker", "data")
+
+
+def run_operation(
+    keys: admin.KeyStore, store: Any, operation: str, given: dict[str, Any], *, publish: letters.Publish = _nowhere
+) -> Any:
     """The one table of admin operations."""
     operations: dict[str, Callable[..., Any]] = {
         "create_account": lambda name, privacy: admin.create_account(keys, name, privacy=privacy),
@@ -184,6 +207,10 @@ def run_operation(keys: admin.KeyStore, store: Any, operation: str, given: dict[
         "create_key": lambda **k: admin.create_key(keys, **k),
         "list_keys": lambda account: admin.list_keys(keys, account),
         "revoke_key": lambda key_id: admin.revoke_key(keys, key_id),
+        "list_letters": lambda limit, **w: letters.list_letters(store, letters.choose(**w), limit),
+        "show_letter": lambda name: letters.show_letter(store, name),
+        "replay_letters": lambda **w: letters.replay(store, publish, letters.choose(**w)),
+        "purge_letters": lambda **w: letters.purge(store, letters.choose(**w)),
         "audit": lambda start, end, repair: admin.run_audit(store, _instant(start), _instant(end), repair=repair),
     }
     if operation not in operations:

@@ -18,6 +18,9 @@ from typing import Any
 import pytest
 
 from pipeline import demo, traffic
+from pipeline.parse import parse_batch
+from pipeline.record import Account, to_record
+from pipeline.row import DeadLetter
 from tests.support.needs import need_kafka
 from tests.support.stack import Stack
 from tests.support.truth import differences, truth
@@ -123,3 +126,55 @@ def test_kill_9_of_workers_and_of_clickhouse_loses_and_doubles_nothing(stack: St
         assert time.monotonic() < deadline, "doubtful hours stay"
         time.sleep(0.5)
     check(stack, sent)
+
+
+@pytest.mark.timeout(300)
+def test_a_poisoned_record_is_set_aside_and_its_neighbours_are_stored(stack: Stack) -> None:
+    from confluent_kafka import Producer
+
+    stack.start_consumer()
+    sent = events(300, 11)
+    send = traffic.send(stack.url, stack.account["keys"]["ingest"], iter(sent), batch=50, connections=2)
+    producer = Producer({"bootstrap.servers": stack.kafka.bootstrap})
+    poison = [b"", b"\xff\x00", b"{}", b'{"v":9}', b"[" * 50_000]
+    for number, value in enumerate(poison):
+        producer.produce(stack.topic, value=value, partition=number % stack.partitions)
+    producer.flush(10)
+    assert asyncio.run(send).accepted == len(sent)
+    stack.wait_stored(len(sent), 60)
+    wait_for_users(stack, len(sent))
+    deadline = time.monotonic() + 20
+    while len(letters := json.loads(stack.run("dead-letters", "list", "--json"))) < len(poison):
+        assert time.monotonic() < deadline, letters
+        time.sleep(0.2)
+    assert {letter["reason"] for letter in letters} == {"undecodable"}
+    assert sorted(letter["bytes"] for letter in letters) == sorted(map(len, poison))
+    assert json.loads(stack.run("dead-letters", "replay", "--json")) == {"replayed": 0, "left": len(poison)}
+    assert json.loads(stack.run("dead-letters", "purge", "--yes", "--json")) == {"purged": len(poison)}
+    check(stack, sent)
+
+
+@pytest.mark.timeout(300)
+def test_a_letter_goes_back_through_kafka_once(stack: Stack) -> None:
+    stack.start_consumer()
+    (event,) = events(1, 12)
+    parsed = parse_batch(json.dumps(event).encode(), "application/json", time.time_ns() // 1000).events[0]
+    record = to_record(parsed, Account(id=stack.account["account"]), "standard", time.time_ns() // 1000)
+    row = DeadLetter(
+        stack.account["account"],
+        0,
+        "earlier",
+        0,
+        7,
+        "refused_by_store",
+        "",
+        len(record.value),
+        1,
+        record.value.decode(),
+    )
+    stack.store.insert("dead_letters", DeadLetter._fields, [[value] for value in row])
+    assert json.loads(stack.run("dead-letters", "replay", "earlier:0:7", "--json")) == {"replayed": 1, "left": 0}
+    assert json.loads(stack.run("dead-letters", "replay", "--json")) == {"replayed": 0, "left": 0}
+    stack.wait_stored(1, 30)
+    wait_for_users(stack, 1)
+    check(stack, [event])

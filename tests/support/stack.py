@@ -13,6 +13,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from pipeline.config import Settings
+from pipeline.store import open_clickhouse
 from tests.support.clickhouse import ChdbServer
 from tests.support.kafka import KafkaCluster
 
@@ -43,6 +45,9 @@ class Stack:
             "PERCAPITA_REPLICATION": str(nodes),
             "PERCAPITA_SESSION_SECONDS": str(session_seconds),
         }
+        self.partitions = partitions
+        self.topic = Settings().topic
+        self.store = open_clickhouse(self.clickhouse.url, database="default", user="default", password="")
         self.consumers: list[subprocess.Popen[bytes]] = []
         self._others: list[subprocess.Popen[bytes]] = []
         self.run("migrate")
@@ -123,6 +128,7 @@ class Stack:
                 process.wait(40)
             except subprocess.TimeoutExpired:
                 process.kill()
+        self.store.close()
         self.clickhouse.stop()
         self.kafka.stop()
 
