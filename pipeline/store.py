@@ -9,7 +9,7 @@ import hashlib
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError, DataError
+from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, OperationalError
+from clickhouse_connect.driver.insert import InsertContext
 
 from pipeline.errors import SchemaMismatch, StoreError
 
@@ -264,6 +265,7 @@ class ClickHouse:
                 settings=settings,
             )
             context.req_block_size = max(1, len(data[0]))  # one block: a token names one
+            context.__class__ = _Once
             client.insert(data=data, context=context)
 
     def insert_where(
@@ -338,6 +340,20 @@ class ClickHouse:
             for client in self._free:
                 client.close()
             self._free.clear()
+
+
+class _Once(InsertContext):
+    """An insert that is sent once. The driver repeats one whose connection the server closed, and so would hide that the
+    first is in doubt: the server may have been another one by then, which knows nothing of the token."""
+
+    _sent = False
+
+    def next_block(self) -> Generator[Any, None, None]:
+        """Raises OperationalError when it is asked for a second time."""
+        if self._sent:
+            raise OperationalError("the connection was closed before the answer")
+        self._sent = True
+        yield from super().next_block()
 
 
 def _without_values(message: str) -> str:
