@@ -120,7 +120,7 @@ class Doubt:
         pieces = [[place for place in piece if place in wanted] for piece in self._pieces or [list(missing)]]
         piece, *rest = [piece for piece in pieces if piece] or [list(missing)]
         try:
-            self._guarded(self._rows.only(piece), attempt, end_at)
+            self._guarded(self._rows.at(piece), attempt, end_at)
         except StoreError as error:
             if not error.data_error:
                 raise

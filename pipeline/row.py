@@ -109,7 +109,7 @@ class Rows:
         for column, value in zip(self.columns, row, strict=True):
             column.append(value)
 
-    def only(self, places: Sequence[int]) -> Rows:
+    def at(self, places: Sequence[int]) -> Rows:
         """Those at the places."""
         return Rows([column[place] for place in places] for column in self.columns)
 

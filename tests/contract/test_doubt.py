@@ -48,7 +48,7 @@ class Range:
         return DeadLetter(self.account, 0, "log", 0, offset, "refused_by_store", detail, 0, 0, "")
 
     def insert(self, places: range = range(COUNT), token: str = "") -> None:
-        self.store.insert("events", Row._fields, self.rows.only(places).columns, token=token or self.token)
+        self.store.insert("events", Row._fields, self.rows.at(places).columns, token=token or self.token)
 
     def intent(self, *, start_off: int = 0, age: int = 0) -> Intent:
         server = ask_server(self.store)

@@ -69,7 +69,6 @@ def test_a_process_ends_in_two_seconds_when_nobody_answers(intake: Intake) -> No
     assert time.monotonic() - began < 5
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_parent_and_forked_children_each_send_their_own_once(intake: Intake) -> None:
     ended = script(intake, """
         import os, percapita
