@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -21,19 +21,11 @@ from pipeline.price import PriceBook
 from pipeline.process import Context
 from pipeline.record import Account, to_record
 from pipeline.row import Row
-from pipeline.store import ClickHouse, Engines, migrate, open_chdb
+from pipeline.store import ClickHouse
 
 NOW = time.time_ns() // 1000
 CONTEXT = Context(PriceBook())
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 100}
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
-    opened = open_chdb(tmp_path_factory.mktemp("batches"))
-    migrate(opened, Engines())
-    yield opened
-    opened.close()
 
 
 def uuid(number: int) -> str:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID, uuid4
-
-import pytest
 
 from consumers.audit import audit
 from consumers.batch import make
@@ -21,19 +18,11 @@ from pipeline.price import PriceBook
 from pipeline.process import Context, TagBudget
 from pipeline.record import Account, to_record
 from pipeline.row import Row
-from pipeline.store import ClickHouse, Engines, migrate, open_chdb
+from pipeline.store import ClickHouse
 from query.answers import Answers
 from query.question import parse_question
 
 NOW = time.time_ns() // 1000
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
-    opened = open_chdb(tmp_path_factory.mktemp("budgets"))
-    migrate(opened, Engines())
-    yield opened
-    opened.close()
 
 
 def entries(account: str, count: int, first: int) -> list[Entry]:

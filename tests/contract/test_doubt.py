@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
@@ -14,21 +14,13 @@ from consumers.history import History
 from consumers.intents import Intent, Versions
 from pipeline.errors import StoreError
 from pipeline.row import DeadLetter, Row, Rows
-from pipeline.store import ClickHouse, Engines, migrate, open_chdb
+from pipeline.store import ClickHouse
 from tests.support.rows import make_rows
 
 NOW = int(time.time())
 END = NOW * 1_000_000
 COUNT = 64
 VERSIONS = Versions("p", 1, 0, 0, 1)
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
-    opened = open_chdb(tmp_path_factory.mktemp("doubt"))
-    migrate(opened, Engines())
-    yield opened
-    opened.close()
 
 
 class Range:
