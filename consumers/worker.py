@@ -21,7 +21,7 @@ from consumers.lane import InDoubt, Lane, Outcome, Rebuilt, Stored
 from consumers.progress import Beside
 from pipeline import limits
 from pipeline.budgets import read_budget
-from pipeline.errors import LogError, PercapitaError, StoreError
+from pipeline.errors import LogError, LogLost, PercapitaError, StoreError
 from pipeline.log import Entry, LogReader, Position
 from pipeline.process import ROW_VERSION, Context, decode_all, set_aside
 from pipeline.row import DeadLetter, Row
@@ -70,9 +70,13 @@ class Worker:
                 self.step()
             self._drain()
         finally:
+            # Leave first: what still runs is in doubt, and the next owner need not wait for it.
+            self._log.leave()
+            for lane in self._lanes.values():
+                lane.abandoned = True
+            self._stopping.set()
             self._pool.shutdown(wait=True)
             self._beside.close()
-            self._log.leave()
 
     def stop(self) -> None:
         """Ask the loop to end; safe from signals and other threads."""
@@ -216,7 +220,7 @@ class Worker:
             return False
         low, high = self._log.watermarks(lane.partition)
         if low > lane.position or high < inherited.end:
-            raise LogError(f"partition {lane.partition}: the log no longer holds a range in doubt")
+            raise LogLost(f"partition {lane.partition}: the log no longer holds a range in doubt")
         if inherited.end <= lane.position:
             lane.inherited = None
             return False

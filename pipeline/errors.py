@@ -115,6 +115,12 @@ class LogError(PercapitaError):
     code = "log_unavailable"
 
 
+class LogLost(LogError):
+    """The log no longer holds what is not stored yet, or a range in doubt: an alarm, never skipped in silence."""
+
+    code = "log_lost"
+
+
 class Fenced(LogError):
     """This worker is no longer a member of its group: whatever it holds belongs to another."""
 

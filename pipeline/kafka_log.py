@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from pipeline import limits
-from pipeline.errors import Fenced, LogError, Unavailable
+from pipeline.errors import Fenced, LogError, LogLost, Unavailable
 from pipeline.keys import Key, Keys, apply_message, encode_message
 from pipeline.log import Entry, Position, Watermarks
 from pipeline.record import Account, Record, partition_of
@@ -176,6 +176,7 @@ class KafkaReader:
         self._on_revoked: Callable[[set[int]], None] = lambda _: None
         self._on_lost: Callable[[set[int]], None] = lambda _: None
         self._commit_started: float | None = None
+        self._left = False
         self._session_seconds = session_seconds
         self._consumer = Consumer(
             {
@@ -200,7 +201,7 @@ class KafkaReader:
 
     def _watch_commits(self) -> None:
         # A blocked C call cannot be interrupted: a worker whose commit hangs past its session must not go on afterwards.
-        while True:
+        while not self._left:
             time.sleep(0.25)
             started = self._commit_started
             if (
@@ -252,7 +253,7 @@ class KafkaReader:
                 entries.append(Entry(message.partition() or 0, message.offset() or 0, message.value() or b""))
             elif trouble.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
                 # With any other reset policy this would be loss or doubling in silence.
-                raise LogError(f"partition {message.partition()}: its committed offset is no longer in the log")
+                raise LogLost(f"partition {message.partition()}: its committed offset is no longer in the log")
             elif trouble.fatal():
                 raise LogError(trouble.str())
             elif trouble.code() not in (KafkaError._PARTITION_EOF, KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
@@ -317,6 +318,7 @@ class KafkaReader:
         return Watermarks(low, high)
 
     def leave(self) -> None:
+        self._left = True
         self._consumer.close()
 
 

@@ -8,9 +8,7 @@ import itertools
 import json
 import os
 import secrets
-import signal
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -21,9 +19,6 @@ from typing import Any
 
 import structlog
 
-from consumers.auditor import Auditor
-from consumers.memory import collect_rarely
-from consumers.worker import Worker
 from pipeline import admin, demo, letters, metrics, traffic
 from pipeline.config import Settings
 from pipeline.embedded import Embedded, find_running, observe, serve_embedded
@@ -73,6 +68,7 @@ def run_collector(settings: Settings) -> None:
 
 def run_consumer(settings: Settings) -> None:
     """One worker, and the auditor beside it; SIGTERM finishes what is planned."""
+    from consumers.main import serve
     from pipeline.kafka_log import KafkaReader, probe_metadata
 
     if settings.metrics_port:
@@ -81,28 +77,13 @@ def run_consumer(settings: Settings) -> None:
     _until_reachable(lambda: require_schema(store))
     kafka = _kafka(settings)
     _until_reachable(lambda: probe_metadata(kafka))
-    collect_rarely()
-    worker = Worker(
-        KafkaReader(kafka, session_seconds=settings.session_seconds),
+    serve(
+        lambda: KafkaReader(kafka, session_seconds=settings.session_seconds),
         store,
         Context(PriceBook()),
         session_seconds=settings.session_seconds,
         observe=observe,
     )
-    stop = threading.Event()
-
-    def end(*_: object) -> None:
-        stop.set()
-        worker.stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
-    auditor = threading.Thread(target=Auditor(store).run, args=(stop,), daemon=True, name="auditor")
-    auditor.start()
-    _say.info("consumer_started", pid=os.getpid())
-    worker.run()
-    stop.set()
-    _say.info("consumer_stopped", pid=os.getpid())
 
 
 def run_query(settings: Settings) -> None:

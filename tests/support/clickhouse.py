@@ -58,6 +58,10 @@ class ChdbServer:
             raise RuntimeError(f"the development server did not start:\n{tail}")
         self.port = int(line.split()[1])
 
+    def runs(self) -> bool:
+        """Whether it was started, and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def kill(self) -> None:
         """SIGKILL: what was not yet on disk is lost, nothing is closed."""
         self._running().kill()

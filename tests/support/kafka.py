@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, PartitionMetadata
 from confluent_kafka.cimpl import NewTopic
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,6 +119,10 @@ class KafkaCluster:
         """Of a running broker."""
         return self._running(node).pid
 
+    def runs(self, node: int) -> bool:
+        """Whether it was started, and has not ended by itself."""
+        return node in self._processes and self._processes[node].poll() is None
+
     def kill(self, node: int = 1) -> None:
         """SIGKILL, and wait until it is gone."""
         process = self._running(node)
@@ -164,6 +168,27 @@ class KafkaCluster:
                 return
             time.sleep(0.05)
         raise ClusterError(f"topic {name} has no leaders after 20 s")
+
+    def leader_of_most(self, topic: str) -> int:
+        """The broker that leads most of the topic's partitions."""
+        leaders = [p.leader for p in self._partitions(topic)]
+        return max(set(leaders) & set(self._processes), key=leaders.count)
+
+    def wait_in_sync(self, topic: str, *, seconds: float = 60) -> None:
+        """Wait until every partition has a leader and all of its replicas in sync."""
+        deadline = time.monotonic() + seconds
+        while not (found := self._partitions(topic)) or not all(
+            p.leader > 0 and len(p.isrs) == len(self.nodes) for p in found
+        ):
+            if time.monotonic() > deadline:
+                raise ClusterError(f"topic {topic} is not in sync after {seconds:.0f} s")
+            time.sleep(0.1)
+
+    def _partitions(self, topic: str) -> list[PartitionMetadata]:
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        with contextlib.suppress(KafkaException):
+            return list(admin.list_topics(topic, timeout=5).topics[topic].partitions.values())
+        return []
 
     def wait_ready(self, *, seconds: float = 60) -> None:
         """Wait until metadata names every broker that runs. Raises ClusterError with the end of a dead broker's log."""

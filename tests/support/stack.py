@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -10,13 +11,16 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pipeline.config import Settings
 from pipeline.store import open_clickhouse
 from tests.support.clickhouse import ChdbServer
 from tests.support.kafka import KafkaCluster
+from tests.support.proxy import Proxy
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,29 +33,53 @@ def free_port() -> int:
 
 
 class Stack:
-    """Everything up after construction; consumers are started and killed one by one. A context manager."""
+    """Everything up after construction; consumers are started and killed one by one. A context manager.
 
-    def __init__(self, directory: Path, *, partitions: int = 6, nodes: int = 1, session_seconds: float = 6) -> None:
+    `proxied` puts a proxy before Kafka (one for each broker) and one before ClickHouse: `kafka_proxies`, `store_proxy`.
+    Product processes reach both through them; the test itself goes directly.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        partitions: int = 6,
+        nodes: int = 1,
+        session_seconds: float = 6,
+        proxied: bool = False,
+        entry: Sequence[str] = ("-c", "from pipeline.cli import main; main()"),
+        data: Mapping[str, Path] = MappingProxyType({}),
+    ) -> None:
+        """`data` moves the folders named "kafka" and "clickhouse" to disks of their own; `entry` is python's way to the command."""
         self.directory = directory
+        self.entry = tuple(entry)
         directory.mkdir(parents=True, exist_ok=True)
-        self.kafka = KafkaCluster(nodes=nodes, directory=directory / "kafka")
-        self.clickhouse = ChdbServer(directory / "clickhouse")
+        self._closing = contextlib.ExitStack()
+        self.kafka_proxies = [self._closing.enter_context(Proxy()) for _ in range(nodes * proxied)]
+        self.kafka = KafkaCluster(
+            nodes=nodes, directory=data.get("kafka", directory / "kafka"), proxied=[p.port for p in self.kafka_proxies]
+        )
+        for proxy, port in zip(self.kafka_proxies, self.kafka.behind_proxy, strict=False):
+            proxy.target = port
+        self.clickhouse = ChdbServer(data.get("clickhouse", directory / "clickhouse"))
+        self.store_proxy = self._closing.enter_context(Proxy(self.clickhouse.port)) if proxied else None
         self.collector_port, self.query_port = free_port(), free_port()
+        bootstrap = ",".join(f"127.0.0.1:{p.port}" for p in self.kafka_proxies) or self.kafka.bootstrap
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("PERCAPITA_")},
-            "PERCAPITA_KAFKA_BOOTSTRAP": self.kafka.bootstrap,
-            "PERCAPITA_CLICKHOUSE_URL": self.clickhouse.url,
+            "PERCAPITA_KAFKA_BOOTSTRAP": bootstrap,
+            "PERCAPITA_CLICKHOUSE_URL": self.store_proxy.url if self.store_proxy else self.clickhouse.url,
             "PERCAPITA_PARTITIONS": str(partitions),
             "PERCAPITA_REPLICATION": str(nodes),
             "PERCAPITA_SESSION_SECONDS": str(session_seconds),
         }
         self.partitions = partitions
-        self.topic = Settings().topic
+        self.topic, self.group = Settings().topic, Settings().group
         self.store = open_clickhouse(self.clickhouse.url, database="default", user="default", password="")
         self.consumers: list[subprocess.Popen[bytes]] = []
         self._others: list[subprocess.Popen[bytes]] = []
         self.run("migrate")
-        self.account: dict[str, Any] = json.loads(self.run("accounts", "create", "acme", "--json"))
+        self.account: dict[str, Any] = self.create_account("acme")
 
     @property
     def url(self) -> str:
@@ -65,7 +93,7 @@ class Stack:
 
     def run(self, *arguments: str, check: bool = True) -> str:
         """One command to its end; its standard output."""
-        command = [sys.executable, "-c", "from pipeline.cli import main; main()", *arguments]
+        command = [sys.executable, *self.entry, *arguments]
         done = subprocess.run(
             command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=600, check=False
         )
@@ -73,11 +101,18 @@ class Stack:
             raise RuntimeError(f"percapita {' '.join(arguments)}: {done.stdout}{done.stderr}")
         return done.stdout
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def create_account(self, name: str, *options: str) -> dict[str, Any]:
+        """{"account": id, "keys": {scope: key}}."""
+        made: dict[str, Any] = json.loads(self.run("accounts", "create", name, *options, "--json"))
+        return made
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         """A command that goes on; its output in a file of its own."""
-        log = (self.directory / f"{arguments[0]}-{time.monotonic_ns()}.log").open("wb")
-        command = [sys.executable, "-c", "from pipeline.cli import main; main()", *arguments]
-        return subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=log, stderr=subprocess.STDOUT)
+        command = [sys.executable, *self.entry, *arguments]
+        with (self.directory / f"{arguments[0]}-{time.monotonic_ns()}.log").open("wb") as log:
+            return subprocess.Popen(
+                command, cwd=ROOT, env=self.environment | environment, stdout=log, stderr=subprocess.STDOUT
+            )
 
     def start_services(self) -> None:
         """Collector and query service, until both answer."""
@@ -122,6 +157,7 @@ class Stack:
         """End every process that was started here."""
         for process in [*self.consumers, *self._others]:
             if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
                 process.send_signal(signal.SIGTERM)
         for process in [*self.consumers, *self._others]:
             try:
@@ -131,6 +167,7 @@ class Stack:
         self.store.close()
         self.clickhouse.stop()
         self.kafka.stop()
+        self._closing.close()
 
     def __enter__(self) -> Stack:
         return self

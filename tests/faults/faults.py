@@ -1,0 +1,195 @@
+"""The faults to survive, by number: a schedule made from a seed, how the world and the load are, and the proof that it hit."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from tests.faults.load import Load
+from tests.faults.nemesis import Nemesis, Step
+from tests.faults.process import IN_DOUBT, STEPS
+from tests.faults.world import World
+
+Plan = Callable[[random.Random, float], list[Step]]
+Proof = Callable[[Nemesis, Load, World], list[str]]
+SESSION = 6.0  # seconds, of the workers of a world
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`seconds` is how long one run lasts in the fast set; the full set takes it several times over."""
+
+    name: str
+    plan: Plan
+    proof: Proof
+    seconds: float = 12
+    load: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    world: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def hit(**least: int) -> Proof:
+    """At least so many hits of each; underscores stand for blanks."""
+
+    def proof(nemesis: Nemesis, _: Load, __: World) -> list[str]:
+        return [
+            f"the fault never hit: {name.replace('_', ' ')} {nemesis.hits[name.replace('_', ' ')]} of {count}"
+            for name, count in least.items()
+            if nemesis.hits[name.replace("_", " ")] < count
+        ]
+
+    return proof
+
+
+def both(*proofs: Proof) -> Proof:
+    """All of them."""
+    return lambda nemesis, load, world: [told for proof in proofs for told in proof(nemesis, load, world)]
+
+
+def every(gap: tuple[float, float], make: Callable[[random.Random], tuple[str, tuple[object, ...]]]) -> Plan:
+    """A step now and again until the time is over."""
+
+    def plan(rng: random.Random, seconds: float) -> list[Step]:
+        steps, at = [], 1.0
+        while at < seconds:
+            verb, given = make(rng)
+            steps.append(Step(round(at, 1), verb, given))
+            at += rng.uniform(*gap)
+        return steps
+
+    return plan
+
+
+def _unknown(_: Nemesis, load: Load, __: World) -> list[str]:
+    return [] if load.ledger.answers.get("unknown") else ["no request was under way when a collector was killed"]
+
+
+def _only_503(_: Nemesis, load: Load, __: World) -> list[str]:
+    count = load.ledger.answers.get("unknown", 0)
+    return [f"I1: {count} requests were cut off by a collector that was told to end"] if count else []
+
+
+def _in_time(_: Nemesis, load: Load, __: World) -> list[str]:
+    if not load.unavailable_seconds:
+        return ["the fault never hit: nothing was refused"]
+    slowest = max(load.unavailable_seconds)
+    return [f"a 503 took {slowest:.1f} s"] if slowest > 6.5 else []
+
+
+def _churned(nemesis: Nemesis, load: Load, _: World) -> list[str]:
+    changes = nemesis.hits["worker joined and left"] + nemesis.hits["worker restarted"]
+    return [] if changes >= 3 else [f"the fault never hit: {changes} changes of the group"]
+
+
+def _breaks(rng: random.Random, seconds: float) -> list[Step]:
+    """Dies before, during and after the insert, before the commit, and in every rule for doubt."""
+    outside = [step for step in STEPS if step not in IN_DOUBT and "dead letters" not in step]
+    chosen = ["before the insert", "during the insert", "after the insert", "before the intent is committed"]
+    chosen += [rng.choice(outside + sorted(IN_DOUBT)) for _ in range(max(2, int(seconds / 3) - 4))]
+    rng.shuffle(chosen)
+    return [
+        Step(1 + 2.5 * n, "break_worker", (step, "SIGKILL", 0.01 if step.startswith("during") else 0.0))
+        for n, step in enumerate(chosen)
+    ]
+
+
+def _sleepers(rng: random.Random, seconds: float) -> list[Step]:
+    """Asleep for longer than a session, between any two steps; its partitions have a new owner when it wakes."""
+    chosen = ["after the intent is committed", "before the insert"]
+    chosen += [rng.choice([*sorted(IN_DOUBT), "during the insert"]) for _ in range(max(0, int(seconds / 11) - 2))]
+    return [
+        Step(1 + 11.0 * n, "break_worker", (step, "SIGSTOP", 0.005 if step.startswith("during") else 0.0, SESSION + 3))
+        for n, step in enumerate(chosen)
+    ]
+
+
+def _churn(rng: random.Random, seconds: float) -> list[Step]:
+    return [
+        Step(1 + 2.0 * n, *rng.choice((("join", (1.5,)), ("restart_worker", (rng.randrange(3), 0.3)))))
+        for n in range(int(seconds / 2))
+    ]
+
+
+def _poison(rng: random.Random, seconds: float) -> list[Step]:
+    return [Step(1 + 2.0 * n, "poison", (rng.randint(5, 40), rng.randrange(1 << 30))) for n in range(int(seconds / 2))]
+
+
+def _with_kills(plan: Plan) -> Plan:
+    def both_plans(rng: random.Random, seconds: float) -> list[Step]:
+        kills = every((2, 4), lambda r: ("kill_worker", (r.randrange(3), round(r.uniform(0, 0.5), 1))))
+        return sorted(plan(rng, seconds) + kills(rng, seconds))
+
+    return both_plans
+
+
+FAULTS: dict[int, Fault] = {
+    1: Fault(
+        "kill -9 of collectors under load",
+        every((0.6, 1.6), lambda r: ("kill_collector", (r.randrange(2), round(r.uniform(0, 0.6), 1)))),
+        both(hit(collector_killed=3), _unknown),
+    ),
+    2: Fault(
+        "SIGTERM of collectors, rolling",
+        every((0.5, 1.5), lambda r: ("restart_collector", (r.randrange(2),))),
+        both(hit(collector_restarted=3), _only_503),
+    ),
+    3: Fault("kill -9 of workers before, during and after an insert", _breaks, hit(broke=5), seconds=18),
+    4: Fault(
+        "kill -9 of ClickHouse in mid-insert",
+        every((2, 4), lambda r: ("kill_store", (round(r.uniform(0, 1.5), 1),))),
+        hit(store_killed_in_mid_insert=1, store_killed=2),
+        load={"rate": 800},
+    ),
+    5: Fault(
+        "kill -9 of the broker",
+        every((7, 9), lambda r: ("kill_broker", (1, round(r.uniform(1, 2.5), 1)))),
+        hit(broker_killed=2),
+        seconds=14,
+    ),
+    6: Fault(
+        "Kafka unreachable",
+        every((12, 14), lambda r: (r.choice(("cut_log", "silence_log")), (round(r.uniform(8, 10), 1),))),
+        _in_time,
+        seconds=14,
+    ),
+    7: Fault(
+        "Kafka slow",
+        every((7, 8), lambda r: ("slow_log", r.choice(((0.2, 0, 5), (0, 1024, 6), (0.05, 20_000, 6))))),
+        hit(log_slow=2),
+        seconds=15,
+    ),
+    8: Fault(
+        "ClickHouse away for long",
+        lambda _, seconds: [Step(1, "stop_store", (seconds - 2,))],
+        hit(events_taken_while_the_store_was_away=2_000),
+        load={"rate": 1500},
+    ),
+    9: Fault(
+        "replies to inserts that are lost",
+        every((0.8, 1.5), lambda _: ("lose_replies", (1, 0.7))),
+        hit(replies_lost=3),
+    ),
+    10: Fault(
+        "a view that fails while the table succeeds",
+        every((3, 4), lambda r: ("break_view", (round(r.uniform(0.8, 2), 1),))),
+        hit(inserts_failed_by_the_view=2),
+    ),
+    11: Fault("workers that join and leave all the time", _churn, _churned, seconds=14),
+    12: Fault("workers that sleep past their session and wake", _sleepers, hit(broke=2), seconds=22),
+    13: Fault("poison straight into the topic", _poison, hit(poisoned=10), seconds=8),
+    17: Fault(
+        "a flood of repeats, across restarts",
+        _with_kills(every((1.5, 3), lambda r: ("kill_collector", (r.randrange(2), 0.2)))),
+        hit(worker_killed=2),
+        load={"repeats": 0.7, "rate": 250},
+    ),
+    18: Fault("two accounts with identical ids, users and seconds", lambda *_: [], hit(), seconds=5),
+    19: Fault(
+        "canaries in content, with 3 and 13",
+        lambda rng, seconds: sorted([*_breaks(rng, seconds / 2)[:3], *_poison(rng, seconds)[:3]]),
+        hit(poisoned=5, broke=1),
+        seconds=14,
+    ),
+}

@@ -1,0 +1,308 @@
+"""The nemesis: steps at times, made from a seed before anything happens, printed, and carried out on a world under load.
+
+Every verb counts its hits; a fault whose proof finds no hit has failed.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from confluent_kafka import Producer
+
+from pipeline.errors import StoreError
+from tests.faults.load import Load
+from tests.faults.process import IN_DOUBT
+from tests.faults.world import Watched, World
+from tests.support.stack import wait_http
+
+POISON = (b"", b"\xff\x00", b"{}", b'{"v":9}', b"[" * 50_000, b'{"v":1,"event":null}')
+
+
+class Step(NamedTuple):
+    """At `at` seconds after the start do `verb` with `given`."""
+
+    at: float
+    verb: str
+    given: tuple[object, ...] = ()
+
+    def __str__(self) -> str:
+        return f"t+{self.at:5.1f}  {self.verb}({', '.join(map(str, self.given))})"
+
+
+class Nemesis:
+    """Carries out steps, one after another; `hits` counts what really happened, `complaints` what must not."""
+
+    def __init__(self, world: World, load: Load, tell: Callable[[str], None]) -> None:
+        self.world, self.load = world, load
+        self.hits: Counter[str] = Counter()
+        self.complaints: list[str] = []
+        self._tell = tell
+
+    def run(self, steps: Iterable[Step]) -> None:
+        """Each at its time, or as soon as the one before is over."""
+        began = time.monotonic()
+        for step in steps:
+            time.sleep(max(0.0, began + step.at - time.monotonic()))
+            self._tell(f"  {time.monotonic() - began:5.1f}  {step.verb}({', '.join(map(str, step.given))})")
+            getattr(self, step.verb)(*step.given)
+
+    # --- processes
+
+    def kill_collector(self, which: int, down: float) -> None:
+        """SIGKILL."""
+        self._down(self._of(self.world.collectors, which), signal.SIGKILL, down, "collector killed")
+
+    def restart_collector(self, which: int) -> None:
+        """SIGTERM, and up again: a rolling restart takes the next when this one is ready."""
+        one = self._of(self.world.collectors, which)
+        with one.lock:
+            code = one.kill(signal.SIGTERM)
+            one.start()
+            if code:
+                self.complaints.append(f"I1: a collector ended with {code} at SIGTERM")
+            wait_http(f"{one.url}/readyz")
+        self.hits["collector restarted"] += 1
+
+    def kill_worker(self, which: int, down: float) -> None:
+        """SIGKILL."""
+        self._down(self._of(self.world.workers, which), signal.SIGKILL, down, "worker killed")
+
+    def restart_worker(self, which: int, down: float) -> None:
+        """SIGTERM: it finishes its batch and leaves the group."""
+        one = self._of(self.world.workers, which)
+        code = self._down(one, signal.SIGTERM, down, "worker restarted")
+        if code:
+            self.complaints.append(f"a worker ended with {code} at SIGTERM")
+
+    def pause_worker(self, which: int, seconds: float) -> None:
+        """SIGSTOP for longer or shorter than a session."""
+        one = self._of(self.world.workers, which)
+        with one.lock:
+            one.pause()
+            time.sleep(seconds)
+            one.resume()
+        self.hits["worker paused"] += 1
+
+    def break_worker(self, step: str, name: str, after: float = 0.0, asleep: float = 0.0) -> None:
+        """Whichever worker reaches the step next dies there, or sleeps there for `asleep` seconds and is woken."""
+        world, number = self.world, signal.Signals[name]
+        if step in IN_DOUBT:  # it must have something to be in doubt about
+            world.store.marker = b"insert_deduplication_token="
+            world.store.replies_to_lose = 1
+        world.break_at(step, number, after)
+        pid = world.broke(12)
+        world.store.replies_to_lose = 0
+        if not pid:
+            return
+        self.hits[f"{name} {step}"] += 1
+        self.hits["broke"] += 1
+        if number is signal.SIGSTOP:
+            time.sleep(asleep)
+            world.worker_of(pid).resume()
+
+    def join(self, seconds: float) -> None:
+        """One more worker for a while."""
+        one = self.world.add_worker()
+        self.world.workers.append(one)
+        time.sleep(seconds)
+        with one.lock:
+            self.world.workers.remove(one)
+            if one.kill(signal.SIGTERM):
+                self.complaints.append("a worker that left did not end well")
+        self.hits["worker joined and left"] += 1
+
+    def _of(self, some: Sequence[Watched], which: int) -> Watched:
+        return some[which % len(some)]
+
+    def _down(self, one: Watched, number: signal.Signals, down: float, hit: str) -> int:
+        with one.lock:
+            code = one.kill(number)
+            time.sleep(down)
+            one.start()
+        self.hits[hit] += 1
+        return code
+
+    # --- the store
+
+    def kill_store(self, down: float, *, wait_for_insert: float = 3.0) -> None:
+        """SIGKILL in the middle of an insert."""
+        if self._insert_runs(wait_for_insert):
+            self.hits["store killed in mid-insert"] += 1
+        self.world.stack.clickhouse.kill()
+        self.hits["store killed"] += 1
+        time.sleep(down)
+        self.world.stack.clickhouse.start()
+
+    def _insert_runs(self, seconds: float) -> bool:
+        sql = "SELECT count() FROM system.processes WHERE position(query, 'INSERT INTO events') > 0 OR position(query, 'INSERT INTO `events`') > 0"
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            with suppress(StoreError):
+                rows = self.world.stack.store.select(f"{sql} AND query NOT LIKE '%system.processes%'", seconds=5).rows
+                if rows[0][0]:
+                    return True
+        return False
+
+    def stop_store(self, down: float) -> None:
+        """Away, in good order, for a while."""
+        stack, load = self.world.stack, self.load
+        assigned, refused = self.world.logged("partitions_assigned"), load.ledger.answers.get("unavailable", 0)
+        stack.clickhouse.stop()
+        before = load.ledger.count("ok")
+        time.sleep(down)
+        taken = load.ledger.count("ok") - before
+        if load.ledger.answers.get("unavailable", 0) > refused:
+            self.complaints.append("ingest was refused while the store was away")
+        if self.world.logged("partitions_assigned") > assigned:
+            self.complaints.append("the group rebalanced while the store was away")
+        stack.clickhouse.start()
+        self.hits["events taken while the store was away"] += taken
+
+    def pause_store(self, seconds: float) -> None:
+        """SIGSTOP: connections stay, nothing answers."""
+        self.world.stack.clickhouse.pause()
+        time.sleep(seconds)
+        self.world.stack.clickhouse.resume()
+        self.hits["store paused"] += 1
+
+    def lose_replies(self, count: int, seconds: float) -> None:
+        """The insert is done, its reply never arrives."""
+        store = self.world.store
+        store.marker, before = b"insert_deduplication_token=", store.replies_lost
+        store.replies_to_lose = count
+        time.sleep(seconds)
+        store.replies_to_lose = 0
+        self.hits["replies lost"] += store.replies_lost - before
+
+    def slow_store(self, latency: float, seconds: float) -> None:
+        """Every piece late."""
+        self.world.store.latency_seconds = latency
+        time.sleep(seconds)
+        self.world.store.latency_seconds = 0.0
+        self.hits["store slow"] += 1
+
+    def cut_store(self, seconds: float) -> None:
+        """Connections are reset, new ones refused."""
+        before = self.world.store.refused
+        self.world.store.cut = True
+        self.world.store.reset_all()
+        time.sleep(seconds)
+        self.world.store.cut = False
+        self.hits["store refused"] += self.world.store.refused - before
+
+    def silence_store(self, seconds: float) -> None:
+        """Half-open: bytes go nowhere, nobody is told."""
+        before = self.world.store.swallowed
+        self.world.store.silent = True
+        time.sleep(seconds)
+        self.world.store.heal()
+        self.hits["bytes to and from the store swallowed"] += self.world.store.swallowed - before
+
+    def break_view(self, seconds: float) -> None:
+        """A view behind the rollups throws: the table takes the rows, the rollups in part."""
+        store, before = self.world.stack.store, self.world.logged("insert_in_doubt")
+        store.execute("CREATE TABLE IF NOT EXISTS broken_rows (n UInt64) ENGINE = Null")
+        store.execute(
+            "CREATE MATERIALIZED VIEW IF NOT EXISTS breaks TO broken_rows AS SELECT toUInt64(throwIf(events >= 0)) AS n FROM usage_hours"
+        )
+        time.sleep(seconds)
+        store.execute("DROP VIEW breaks")
+        self.hits["inserts failed by the view"] += self.world.logged("insert_in_doubt") - before
+
+    # --- the log
+
+    def kill_broker(self, node: int, down: float) -> None:
+        """SIGKILL; while its only broker is down a collector acknowledges nothing."""
+        kafka, ledger = self.world.stack.kafka, self.load.ledger
+        kafka.kill(node)
+        self.hits["broker killed"] += 1
+        time.sleep(0.5)
+        before = ledger.count("ok")
+        time.sleep(down)
+        if len(kafka.nodes) == 1 and ledger.count("ok") > before:
+            self.complaints.append("I1: acknowledged while the only broker was down")
+        kafka.restart(node)
+
+    def kill_leader(self, down: float) -> None:
+        """SIGKILL of the broker that leads most partitions, of three; it comes back later."""
+        kafka = self.world.stack.kafka
+        node = kafka.leader_of_most(self.world.stack.topic)
+        kafka.kill(node)
+        self.hits["leader killed"] += 1
+        time.sleep(down)
+        kafka.restart(node)
+
+    def roll_brokers(self) -> None:
+        """SIGTERM and up again, one broker after the other, each when the one before is in step."""
+        kafka = self.world.stack.kafka
+        for node in kafka.nodes:
+            kafka.restart(node)
+            kafka.wait_in_sync(self.world.stack.topic)
+            self.hits["broker restarted"] += 1
+
+    def pause_broker(self, node: int, seconds: float) -> None:
+        """SIGSTOP."""
+        self.world.stack.kafka.pause(node)
+        time.sleep(seconds)
+        self.world.stack.kafka.resume(node)
+        self.hits["broker paused"] += 1
+
+    def cut_log(self, seconds: float) -> None:
+        """Kafka is unreachable: connections are reset, new ones refused."""
+        before = sum(proxy.refused for proxy in self.world.stack.kafka_proxies)
+        for proxy in self.world.stack.kafka_proxies:
+            proxy.cut = True
+            proxy.reset_all()
+        time.sleep(seconds)
+        for proxy in self.world.stack.kafka_proxies:
+            proxy.heal()
+        self.hits["log refused"] += sum(proxy.refused for proxy in self.world.stack.kafka_proxies) - before
+
+    def silence_log(self, seconds: float) -> None:
+        """A black hole."""
+        for proxy in self.world.stack.kafka_proxies:
+            proxy.silent = True
+        time.sleep(seconds)
+        for proxy in self.world.stack.kafka_proxies:
+            self.hits["bytes to and from the log swallowed"] += proxy.swallowed
+            proxy.swallowed = 0
+            proxy.heal()
+
+    def slow_log(self, latency: float, bytes_per_second: float, seconds: float) -> None:
+        """Late, and through a straw."""
+        for proxy in self.world.stack.kafka_proxies:
+            proxy.latency_seconds, proxy.bytes_per_second = latency, bytes_per_second
+        time.sleep(seconds)
+        for proxy in self.world.stack.kafka_proxies:
+            proxy.heal()
+            proxy.reset_all()  # what is still in the straw would take minutes
+        self.hits["log slow"] += 1
+
+    def poison(self, count: int, seed: int) -> None:
+        """Records that nobody can process, straight into the topic."""
+        rng = random.Random(seed)
+        producer = Producer({"bootstrap.servers": self.world.stack.kafka.bootstrap})
+        for _ in range(count):
+            producer.produce(
+                self.world.stack.topic, value=rng.choice(POISON), partition=rng.randrange(self.world.stack.partitions)
+            )
+        if producer.flush(20):
+            raise TimeoutError("the poison did not reach the log")
+        self.hits["poisoned"] += count
+
+    # --- several at once
+
+    def at_once(self, *runs: Sequence[Step]) -> None:
+        """Sequences of steps side by side."""
+        threads = [threading.Thread(target=self.run, args=(run,)) for run in runs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
