@@ -1,11 +1,15 @@
-"""A request's body -> the JSON text of each event, and where it stood. Depth and duplicate keys are looked at before anything recurses."""
+"""A request's body -> the JSON text of each event, and where it stood.
+
+Nothing here builds what the text describes: a body of 8 MiB can spell millions of objects, and their memory is many times its bytes.
+"""
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -32,17 +36,40 @@ class Split(NamedTuple):
     dropped: dict[str, int]
 
 
+class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
+    """`{"events": [...], "dropped": {...}}`, its values unread."""
+
+    events: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    dropped: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Glance(msgspec.Struct):
+    """Whether an object has "events" at all; its other fields are skipped."""
+
+    events: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+# The first elements of a list, one more than a batch may have; those behind are skipped unread.
+_Many = msgspec.defstruct(
+    "_Many",
+    [(f"e{n}", msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for n in range(limits.BATCH_EVENTS + 1)],
+    array_like=True,
+)
+_as_many = msgspec.json.Decoder(_Many)
 _as_list = msgspec.json.Decoder(list[msgspec.Raw])
-_as_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_NOT_BRACKET = re.compile(rb"[^\[\]{}]+")
+_as_envelope = msgspec.json.Decoder(_Envelope)
+_glance = msgspec.json.Decoder(_Glance)
+_PLENTY = 64 * limits.BATCH_EVENTS  # commas; with fewer, a list is small enough to be read at once
+
+_LINE = re.compile(rb"[^ \t\r\n][^\n]*")
+_CHARSET = re.compile(r"charset\s*=\s*\"?([\w-]+)", re.IGNORECASE)
 
 
 def split_body(body: bytes, content_type: str) -> Split:
     """Events of a body. Raises BadBody when nothing can be read, TooLarge, UnsupportedMedia."""
     kind, _, parameters = content_type.partition(";")
     kind = kind.strip().lower()
-    charset = re.search(r"charset\s*=\s*\"?([\w-]+)", parameters, re.IGNORECASE)
+    charset = _CHARSET.search(parameters)
     if charset and charset.group(1).lower() not in ("utf-8", "utf8"):
         raise UnsupportedMedia("bodies are UTF-8")
     if kind in LINE_TYPES:
@@ -52,43 +79,31 @@ def split_body(body: bytes, content_type: str) -> Split:
     return _json(body)
 
 
-def _lines(body: bytes) -> Iterable[Piece]:
-    index = 0
-    for line in body.split(b"\n"):
-        text = line.strip(b" \t\r")
-        if not text:
-            continue
-        yield Piece(index, text, _line_problem(text))
-        index += 1
+# --- NDJSON
 
 
-def _line_problem(text: bytes) -> str:
-    try:
-        text.decode("utf-8")
-    except UnicodeDecodeError:
-        return "invalid_json"
-    if text.count(b"[") + text.count(b"{") > limits.NESTING_LEVELS and depth(text) > limits.NESTING_LEVELS:
-        return "too_deep"
-    try:
-        msgspec.json.decode(text, type=msgspec.Raw)
-    except (msgspec.DecodeError, RecursionError):
-        return "" if _readable(text) else "invalid_json"
-    return ""
+def _lines(body: bytes) -> Iterator[Piece]:
+    for index, found in enumerate(_LINE.finditer(body)):
+        line = found.group().rstrip(b" \t\r")
+        yield Piece(index, line, "" if is_utf8(line) else "invalid_json")
+
+
+# --- JSON
 
 
 def _json(body: bytes) -> Split:
     text = body.strip(b" \t\r\n")
     if not text:
         raise BadBody("the body is empty")
-    try:
-        text.decode("utf-8")
-    except UnicodeDecodeError:
-        raise BadBody("the body is not UTF-8") from None
+    if not is_utf8(text):
+        raise BadBody("the body is not UTF-8")
+    if text[:1] not in (b"[", b"{"):
+        raise BadBody("a JSON object, a list or NDJSON")
     try:
         return _split(text)
     except RecursionError:
         # Rare enough to be measured only now; what is not too deep is read with room to do so.
-        if depth(text) > limits.BODY_NESTING_LEVELS:
+        if depth(text, limits.BODY_NESTING_LEVELS) > limits.BODY_NESTING_LEVELS:
             raise BadBody("nested too deeply") from None
         return _with_room(text)
 
@@ -103,54 +118,86 @@ def _with_room(text: bytes) -> Split:
 
 
 def _split(text: bytes) -> Split:
-    if text[:1] not in (b"[", b"{"):
-        lenient(text)
-        raise BadBody("a JSON object, a list or NDJSON")
     try:
-        if text[:1] == b"[":
-            return Split(_limited(Piece(i, bytes(raw)) for i, raw in enumerate(_as_list.decode(text))), {})
-        fields = _as_object.decode(text)
+        return _strict(text, text)
     except msgspec.DecodeError:
-        return _tolerant(text)
-    if "events" not in fields:
+        pass
+    # NaN and lone surrogates are not JSON, but refuse or mend one event, not the body around it.
+    strict = loosened(text)
+    if strict == text:
+        raise BadBody("not JSON")
+    try:
+        return _strict(strict, text)
+    except msgspec.DecodeError:
+        raise BadBody("not JSON") from None
+
+
+def _strict(strict: bytes, text: bytes) -> Split:
+    """`strict` is what is read, `text` what was sent: equal but for tokens that no strict reader takes, and as long."""
+    if strict[:1] == b"[":
+        return Split(_pieces(strict, text), {})
+    if _glance.decode(strict).events is msgspec.UNSET:
         return Split([Piece(0, text)], {})
-    return _envelope(text, fields)
-
-
-def _envelope(text: bytes, fields: dict[str, msgspec.Raw]) -> Split:
-    unknown = sorted(set(fields) - {"events", "dropped"})
-    if unknown:
-        raise BadBody('beside "events" there is only "dropped"')
     try:
-        events = _as_list.decode(fields["events"])
-    except msgspec.DecodeError:
-        return _tolerant(text)
-    if _top_keys_repeat(text, fields):
-        raise BadBody("the same key twice")
-    return Split(_limited(Piece(i, bytes(raw)) for i, raw in enumerate(events)), _dropped(fields.get("dropped")))
+        envelope = _as_envelope.decode(strict)
+    except msgspec.ValidationError:
+        raise BadBody('beside "events" there is only "dropped"') from None
+    events, dropped = (b"" if raw is msgspec.UNSET else bytes(raw) for raw in (envelope.events, envelope.dropped))
+    if events[:1] != b"[":
+        raise BadBody('"events" is a list')
+    if _keys_repeat(strict, events, dropped):
+        raise BadBody("the same key twice, or spelled with escapes")
+    counts = _dropped(dropped)
+    start = strict.find(events)
+    return Split(_pieces(events, events if strict is text else text[start : start + len(events)]), counts)
 
 
-def _top_keys_repeat(text: bytes, fields: dict[str, msgspec.Raw]) -> bool:
-    """Cheap: the values cover the text but for keys and punctuation unless a key came twice."""
-    covered = sum(len(bytes(raw)) + len(key) for key, raw in fields.items())
-    return len(text) - covered > 64 and _has_duplicates_at_top(text)
+def _pieces(strict: bytes, text: bytes) -> list[Piece]:
+    """The elements of a list, each as it was sent."""
+    elements = _elements(strict)
+    if strict is text:
+        return _limited(Piece(place, bytes(raw)) for place, raw in enumerate(elements))
+    found, at = [], 1
+    for place, raw in enumerate(elements):
+        element = bytes(raw)
+        at = strict.index(element, at)
+        found.append(Piece(place, text[at : at + len(element)]))
+        at += len(element)
+    return _limited(found)
 
 
-def _has_duplicates_at_top(text: bytes) -> bool:
-    try:
-        pairs = json.loads(text, object_pairs_hook=list, parse_constant=float, parse_int=_Number, parse_float=_Number)
-    except (ValueError, RecursionError):
-        return False
-    keys = [key for key, _ in pairs]
-    return len(keys) != len(set(keys))
+def _elements(strict: bytes) -> list[msgspec.Raw]:
+    if (
+        strict.count(b",") > _PLENTY
+        and getattr(_as_many.decode(strict), f"e{limits.BATCH_EVENTS}") is not msgspec.UNSET
+    ):
+        raise TooLarge(f"at most {limits.BATCH_EVENTS} events in a batch")
+    return _as_list.decode(strict)
 
 
-def _dropped(raw: msgspec.Raw | None) -> dict[str, int]:
-    if raw is None:
+def _keys_repeat(strict: bytes, events: bytes, dropped: bytes) -> bool:
+    """Without blanks, an object of these values has one length, unless a key is there twice (or has escapes)."""
+    length = len(b'{"events":}') + len(_compact(events))
+    if dropped:
+        length += len(b',"dropped":') + len(_compact(dropped))
+    return len(_compact(strict)) != length
+
+
+def _compact(strict: bytes) -> bytes:
+    return msgspec.json.format(strict, indent=-1)
+
+
+def _dropped(raw: bytes) -> dict[str, int]:
+    if not raw:
         return {}
+    # 32 counts under names of 64 characters, each spelled with escapes, and room for blanks.
+    if len(raw) > 32 * 1024:
+        raise BadBody('"dropped" is an object of counts')
+    if has_duplicates(raw):
+        raise BadBody("the same key twice in an object")
     try:
         counts = msgspec.json.decode(raw, type=dict[str, int])
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         raise BadBody('"dropped" is an object of counts') from None
     if len(counts) > 32 or any(len(k) > 64 or not 0 <= v < 2**53 for k, v in counts.items()):
         raise BadBody('"dropped" is an object of counts')
@@ -166,53 +213,57 @@ def _limited(pieces: Iterable[Piece]) -> list[Piece]:
     return taken
 
 
-def _tolerant(text: bytes) -> Split:
-    """JSON that only a lenient reader takes (NaN, numbers without end, lone surrogates): such events are rejected one by one."""
-    value = lenient(text)
-    if isinstance(value, list):
-        return Split(_limited(Piece(i, _dump(item)) for i, item in enumerate(value)), {})
-    if isinstance(value, dict) and "events" in value:
-        if not isinstance(value["events"], list):
-            raise BadBody('"events" is a list')
-        if set(value) - {"events", "dropped"}:
-            raise BadBody('beside "events" there is only "dropped"')
-        return Split(_limited(Piece(i, _dump(item)) for i, item in enumerate(value["events"])), {})
-    if isinstance(value, dict):
-        return Split([Piece(0, text)], {})
-    raise BadBody("a JSON object, a list or NDJSON")
+# --- what is asked of a text without building it
 
 
-class _Number(str):
-    """A number's own text: never converted, so that 5,000 digits cost nothing."""
+def is_utf8(text: bytes) -> bool:
+    """Whether it decodes, looked at in steps: one character outside the BMP makes a whole str four bytes wide."""
+    if text.isascii():
+        return True
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    step = 64 * 1024
+    try:
+        for start in range(0, len(text), step):
+            decoder.decode(text[start : start + step], final=start + step >= len(text))
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+_SURROGATES = [b"\\u" + d + second for d in (b"d", b"D") for second in b"8 9 a b c d e f A B C D E F".split()]
+
+
+def loosened(text: bytes) -> bytes:
+    """The text, as long as before, with tokens that a strict reader takes for NaN, Infinity and surrogates.
+
+    It is read for where things begin and end, so it does not matter that strings change too.
+    """
+    text = text.replace(b"NaN", b"1.0").replace(b"Infinity", b"1.000000")
+    if b"\\ud" in text or b"\\uD" in text:
+        for begun in _SURROGATES:
+            text = text.replace(begun, b"\\u00")
+    return text
 
 
 class DuplicateKey(ValueError):
     """The same key twice in an object."""
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+def _unique(pairs: list[tuple[str, Any]]) -> None:
+    if len({key for key, _ in pairs}) != len(pairs):
         raise DuplicateKey
-    return found
 
 
-def lenient(text: bytes) -> Any:
-    """JSON with NaN and lone surrogates. Raises BadBody; duplicate keys are one."""
-    try:
-        return json.loads(
-            text, object_pairs_hook=_unique, parse_int=_Number, parse_float=_Number, parse_constant=_Number
-        )
-    except DuplicateKey:
-        raise BadBody("the same key twice in an object") from None
-    except (ValueError, RecursionError):
-        raise BadBody("not JSON") from None
+def _nothing(_: str) -> None:
+    """In place of a number."""
 
 
 def has_duplicates(raw: bytes) -> bool:
     """Whether any object of a readable JSON text has a key twice."""
     try:
-        json.loads(raw, object_pairs_hook=_unique, parse_int=_Number, parse_float=_Number, parse_constant=_Number)
+        json.loads(
+            raw.decode(), object_pairs_hook=_unique, parse_int=_nothing, parse_float=_nothing, parse_constant=_nothing
+        )
     except DuplicateKey:
         return True
     except (ValueError, RecursionError):
@@ -220,33 +271,34 @@ def has_duplicates(raw: bytes) -> bool:
     return False
 
 
-def _readable(text: bytes) -> bool:
+def least_bytes(raw: bytes) -> int:
+    """No fewer bytes than this has the text as compact UTF-8 JSON: without blanks, and each escape a byte."""
     try:
-        json.loads(text, parse_int=_Number, parse_float=_Number, parse_constant=_Number)
-    except (ValueError, RecursionError):
-        return False
-    return True
+        compact = _compact(raw)
+    except (msgspec.DecodeError, RecursionError):
+        try:
+            compact = _compact(loosened(raw))
+        except (msgspec.DecodeError, RecursionError):
+            return len(raw)
+    escapes = compact.replace(b"\\\\", b"")
+    return len(compact) - escapes.count(b"\\") - 4 * escapes.count(b"\\u")
 
 
-def _dump(value: Any) -> bytes:
-    """Back to text, numbers as they stood."""
-    if isinstance(value, _Number):
-        return value.encode()
-    if isinstance(value, dict):
-        inner = b",".join(json.dumps(k).encode() + b":" + _dump(v) for k, v in value.items())
-        return b"{" + inner + b"}"
-    if isinstance(value, list):
-        return b"[" + b",".join(_dump(item) for item in value) + b"]"
-    return json.dumps(value).encode()
+_PLAIN = bytes(byte for byte in range(256) if byte not in b'[]{}"')
 
 
-def depth(text: bytes) -> int:
-    """How deep objects and lists nest, by a scan that does not recurse."""
+def depth(text: bytes, enough: int = sys.maxsize) -> int:
+    """How deep objects and lists nest, by a scan that does not recurse; it stops above `enough`."""
+    # Escaped backslashes, then escaped quotes, then all but quotes and brackets, then strings without brackets.
+    bare = text.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _PLAIN).replace(b'""', b"")
     deepest = level = 0
-    for byte in _NOT_BRACKET.sub(b"", _STRING.sub(b"", text)):
+    for byte in b"".join(bare.split(b'"')[::2]):
         if byte in b"[{":
             level += 1
-            deepest = max(deepest, level)
+            if level > deepest:
+                deepest = level
+                if deepest > enough:
+                    break
         else:
             level -= 1
     return deepest

@@ -14,7 +14,10 @@ else:
     from backports import zstd
 
 _STEP = 256 * 1024
+_FEED = 64 * 1024  # bytes given to a decompressor at once: what lies behind a stream's end it copies
+_MEMBERS = 1_000  # gzip members or zstd frames of a body; writers of blocks make one for each 64 KiB
 _ZSTD_WINDOW_LOG = 23  # 8 MiB: a frame that asks for more would take that much memory
+_ZSTD_OPTIONS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG}
 
 
 def decompress(body: bytes, encoding: str, cap: int) -> bytes:
@@ -36,13 +39,23 @@ def decompress(body: bytes, encoding: str, cap: int) -> bytes:
 
 def _gzip(body: bytes, cap: int) -> bytes:
     out = bytearray()
-    rest = body
-    while True:
-        stream = zlib.decompressobj(wbits=31)
-        _drain(stream, rest, out, cap)
-        rest = stream.unused_data
+    rest = memoryview(body)
+    for _ in range(_MEMBERS):
+        rest = rest[_member(rest, out, cap) :]
         if not rest:
             return bytes(out)
+    raise BadBody("too many gzip members")
+
+
+def _member(body: memoryview, out: bytearray, cap: int) -> int:
+    """Decompresses one member into `out`; how many bytes it had. Fed in steps, so that what lies behind is not copied."""
+    stream = zlib.decompressobj(wbits=31)
+    for start in range(0, len(body), _FEED):
+        step = body[start : start + _FEED]
+        _drain(stream, step, out, cap)
+        if stream.eof:
+            return start + len(step) - len(stream.unused_data)
+    raise BadBody("the compressed body ends too early")
 
 
 def _deflate(body: bytes, cap: int) -> bytes:
@@ -51,12 +64,14 @@ def _deflate(body: bytes, cap: int) -> bytes:
     stream = zlib.decompressobj(wbits=15 if wrapped else -15)
     out = bytearray()
     _drain(stream, body, out, cap)
+    if not stream.eof:
+        raise BadBody("the compressed body ends too early")
     if stream.unused_data:
         raise BadBody("bytes behind the end of the deflate stream")
     return bytes(out)
 
 
-def _drain(stream: Any, data: bytes, out: bytearray, cap: int) -> None:
+def _drain(stream: Any, data: bytes | memoryview, out: bytearray, cap: int) -> None:
     try:
         while True:
             out += stream.decompress(data, _STEP)
@@ -64,32 +79,39 @@ def _drain(stream: Any, data: bytes, out: bytearray, cap: int) -> None:
                 raise TooLarge(f"at most {cap} bytes after decompression")
             data = stream.unconsumed_tail
             if stream.eof or not data:
-                break
+                return
     except zlib.error:
         raise BadBody("the body is not what its Content-Encoding says") from None
-    if not stream.eof:
-        raise BadBody("the compressed body ends too early")
 
 
 def _zstd(body: bytes, cap: int) -> bytes:
     out = bytearray()
-    rest = body
-    options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG}
-    while True:
-        stream = zstd.ZstdDecompressor(options=options)
-        data = rest
-        try:
-            while not stream.eof:
+    rest = memoryview(body)
+    for _ in range(_MEMBERS):
+        rest = rest[_frame(rest, out, cap) :]
+        if not rest:
+            return bytes(out)
+    raise BadBody("too many zstd frames")
+
+
+def _frame(body: memoryview, out: bytearray, cap: int) -> int:
+    """Decompresses one frame into `out`; how many bytes it had."""
+    stream = zstd.ZstdDecompressor(options=_ZSTD_OPTIONS)
+    try:
+        for start in range(0, len(body), _FEED):
+            step = body[start : start + _FEED]
+            data: bytes | memoryview = step
+            while True:
                 out += stream.decompress(data, max_length=_STEP)
                 if len(out) > cap:
                     raise TooLarge(f"at most {cap} bytes after decompression")
+                if stream.eof:
+                    return start + len(step) - len(stream.unused_data)
+                if stream.needs_input:
+                    break
                 data = b""
-                if stream.needs_input and not stream.eof:
-                    raise BadBody("the compressed body ends too early")
-        except zstd.ZstdError as error:
-            if "memory" in str(error).lower() or "window" in str(error).lower():
-                raise TooLarge("the zstd window is too large") from None
-            raise BadBody("the body is not what its Content-Encoding says") from None
-        rest = stream.unused_data
-        if not rest:
-            return bytes(out)
+    except zstd.ZstdError as error:
+        if "memory" in str(error).lower() or "window" in str(error).lower():
+            raise TooLarge("the zstd window is too large") from None
+        raise BadBody("the body is not what its Content-Encoding says") from None
+    raise BadBody("the compressed body ends too early")

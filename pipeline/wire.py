@@ -17,7 +17,7 @@ from uuid import UUID
 import msgspec
 
 from pipeline import limits
-from pipeline.body import depth, has_duplicates
+from pipeline.body import depth, has_duplicates, least_bytes
 from pipeline.event import Event
 from pipeline.usage import usage_problem
 
@@ -30,6 +30,12 @@ class Rejected(msgspec.Struct, frozen=True):
     code: str
     detail: str
     pointer: str
+
+
+class _Named(msgspec.Struct):
+    """An event's id; its other fields are skipped unread."""
+
+    id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Refusal(Exception):  # control flow inside this file only
@@ -58,19 +64,24 @@ _RFC3339 = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LONG_NUMBER = re.compile(rb"[0-9]{%d}" % limits.NUMBER_DIGITS)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TOO_LARGE = ("event_too_large", f"at most {limits.EVENT_BYTES} bytes as compact JSON")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
+_glimpse = msgspec.json.Decoder(_Named).decode
 
 
 def parse_event(raw: bytes, index: int, now: int) -> Event | Rejected:
     """One event. `now` is unix us: the time of receipt."""
+    if len(raw) > limits.EVENT_BYTES and least_bytes(raw) > limits.EVENT_BYTES:
+        # Never decoded: the objects that a text of 8 MiB spells take a hundred times its bytes.
+        return Rejected(index, _glimpsed_id(raw), *_TOO_LARGE, "")
     try:
         value, repaired, size = _read(raw)
     except _Refusal as refusal:
         return Rejected(index, None, refusal.code, refusal.detail, "")
     try:
         if size > limits.EVENT_BYTES:
-            raise _Refusal("event_too_large", "", f"at most {limits.EVENT_BYTES} bytes as compact JSON")
+            return Rejected(index, _id_of(value), *_TOO_LARGE, "")
         return _event(value, repaired, now)
     except _Refusal as refusal:
         return Rejected(index, _id_of(value), refusal.code, refusal.detail, _pointer(refusal.field))
@@ -78,7 +89,8 @@ def parse_event(raw: bytes, index: int, now: int) -> Event | Rejected:
 
 def _read(raw: bytes) -> tuple[dict[str, Any], bool, int]:
     """The object, whether surrogates were mended, and its size as compact JSON."""
-    if raw.count(b"[") + raw.count(b"{") > limits.NESTING_LEVELS and depth(raw) > limits.NESTING_LEVELS:
+    deep = limits.NESTING_LEVELS
+    if raw.count(b"[") + raw.count(b"{") > deep and depth(raw, deep) > deep:
         raise _Refusal("too_deep", "", f"at most {limits.NESTING_LEVELS} levels")
     repaired = False
     try:
@@ -103,7 +115,8 @@ def _mend(raw: bytes) -> tuple[Any, bool]:
         raise _Refusal("invalid_number", "", "NaN and infinity are not JSON")
 
     try:
-        value = json.loads(raw, parse_constant=no_number)
+        # As text: from bytes json.loads would guess UTF-16 and take it.
+        value = json.loads(raw.decode(), parse_constant=no_number)
     except (ValueError, RecursionError):
         raise _Refusal("invalid_json", "", "not JSON") from None
     mended = False
@@ -148,8 +161,15 @@ def _event(value: dict[str, Any], repaired: bool, now: int) -> Event:  # what _r
 def _unknown(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise _Refusal("unknown_field", "", "a field with a name that no field has")
-    near = difflib.get_close_matches(name, FIELDS, 1)
-    raise _Refusal("unknown_field", name, f"no such field{f'; did you mean {near[0]}?' if near else ''}")
+    near = _near(name)
+    raise _Refusal("unknown_field", name, f"no such field{f'; did you mean {near}?' if near else ''}")
+
+
+@lru_cache(1_024)
+def _near(name: str) -> str:
+    """The field that was meant; comparing a thousand names with every field would hold up everybody else."""
+    close = [field for field in FIELDS if abs(len(field) - len(name)) <= 3]
+    return next(iter(difflib.get_close_matches(name, close, 1)), "")
 
 
 def _skip(_: Any, name: str, given: dict[str, Any]) -> None:
@@ -341,6 +361,14 @@ def _pointer(field: str) -> str:
     """The field as a JSON pointer; only names that are safe to repeat."""
     parts = field.split(".") if not field.startswith("metadata.tags.") else ["metadata", "tags", field[14:]]
     return "".join(f"/{part}" for part in parts if _NAME.fullmatch(part)) if field else ""
+
+
+def _glimpsed_id(raw: bytes) -> str | None:
+    try:
+        given = _glimpse(raw).id
+        return _id_of({} if given is msgspec.UNSET or len(bytes(given)) > 256 else {"id": _decode(given)})
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
 
 
 def _id_of(value: dict[str, Any]) -> str | None:
