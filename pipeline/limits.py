@@ -38,6 +38,14 @@ TRACE_WINDOW_SECONDS = 60 * 60  # a trace resumed later counts again, unless its
 PUBLISH_BUFFER_BYTES = 64 * 1024 * 1024  # waiting for the log; a full one answers 503
 PUBLISH_SECONDS = 5  # then 503; the producer gives up before
 SHUTDOWN_SECONDS = 25
+HELD_BYTES = 48 * 1024 * 1024  # bodies being read, decompressed and published, of all requests; beyond it 503
+HELD_REQUEST_BYTES = 16 * 1024  # what a request costs beside its body
+CONNECTIONS = 2_000  # open at once; beyond it the one that has been idle longest makes room
+HEAD_BYTES = 32 * 1024  # of one head, or of what stands around the chunks of a body
+HEADS_BYTES = 16 * 1024 * 1024  # of all heads that have not ended yet
+READ_BYTES = 32 * 1024  # taken from one socket at a time: every open socket may have as much ready
+DRAIN_SECONDS = 10  # after SIGTERM: how long connections are told to go elsewhere
+DRAIN_QUIET_SECONDS = 1  # less, when nobody asks any more
 
 # --- worker
 BATCH_ROWS = 20_000  # rows of one insert
@@ -51,7 +59,7 @@ COMMIT_METADATA_BYTES = 4_096
 DEAD_LETTER_RATIO = 0.5  # of the last DEAD_LETTER_SAMPLE records; above it the worker stops
 DEAD_LETTER_SAMPLE = 2_000
 TRUST_SECONDS = 3_600  # an intent younger than this is inside every deduplication window
-LEASE_SECONDS = 60  # of an auditor's turn; repairs refuse to run after its end
+LEASE_SECONDS = 15  # of an auditor's turn, renewed before each repair; one that died holds up the next no longer than this
 AUDIT_SECONDS = 2  # between looks for doubtful hours: repaired within a minute, unasked
 AUDIT_CLOSED_SECONDS = 60  # between looks for closed hours
 AUDIT_CLOSED_AFTER_SECONDS = 15 * 60  # an hour is closed when stragglers of live traffic are in
