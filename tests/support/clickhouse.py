@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import selectors
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, cast
@@ -20,9 +22,11 @@ class ChdbServer:
     `url` stays the same over kill and restart. Ends with the process that made it. A context manager.
     """
 
-    def __init__(self, directory: Path, *, port: int = 0) -> None:
+    def __init__(self, directory: Path, *, port: int = 0, environment: Mapping[str, str] | None = None) -> None:
+        """`environment` is set in the server besides what is set here."""
         self.directory = directory
         self.port = port
+        self._environment = dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
         directory.mkdir(parents=True, exist_ok=True)
@@ -32,6 +36,11 @@ class ChdbServer:
     def url(self) -> str:
         """For `open_clickhouse`."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is there; False also when it ended by itself."""
+        return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:
@@ -47,6 +56,7 @@ class ChdbServer:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.chdb_server", *arguments],
             cwd=ROOT,
+            env={**os.environ, **self._environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
