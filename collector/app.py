@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from aiohttp import web
 
+from collector.held import Held, Hold
 from pipeline import limits, metrics
 from pipeline.encoding import decompress
 from pipeline.errors import Unavailable, UnsupportedMedia
@@ -15,9 +16,10 @@ from pipeline.event import Event
 from pipeline.http import bearer, problems, read_body
 from pipeline.keys import KeyBook, Principal
 from pipeline.log import LogWriter
-from pipeline.parse import ParsedBatch, parse_batch
+from pipeline.parse import parse_batch
 from pipeline.privacy import apply_privacy, strip_content
 from pipeline.record import Record, stricter, to_record
+from pipeline.wire import Rejected
 
 Clock = Callable[[], int]
 OnDropped = Callable[[str, dict[str, int]], None]
@@ -26,49 +28,56 @@ _encode = msgspec.json.Encoder().encode
 _accepted = metrics.ingest_events.labels("accepted")
 
 
+class Taken(NamedTuple):
+    """What is left of a body once it is read: its records, and what the answer says."""
+
+    records: list[Record]
+    rejected: list[Rejected]
+    dropped: dict[str, int]
+    size: int  # of the body after decompression
+
+
 class Intake:
-    """State of the collector's routes: bytes in flight, and whether it is shutting down."""
+    """The collector's routes, and the bytes they hold."""
 
     def __init__(self, writer: LogWriter, keys: KeyBook, clock: Clock, on_dropped: OnDropped | None = None) -> None:
         self.writer = writer
         self.keys = keys
         self.clock = clock
         self.on_dropped = on_dropped
-        self.draining = False
-        self._in_flight = 0
+        self.held = Held()
 
     async def events(self, request: web.Request) -> web.Response:
         """POST /v1/events."""
         principal = self.keys.verify(bearer(request), "ingest", self.clock())
-        encodings = request.headers.getall("Content-Encoding", [])
-        if len(encodings) > 1 or "," in "".join(encodings):
-            raise UnsupportedMedia("one Content-Encoding")
-        if self.draining:
-            raise Unavailable("shutting down")
-        if self._in_flight > limits.PUBLISH_BUFFER_BYTES:
-            raise Unavailable("the buffer before the log is full")
-        body = await read_body(request, limits.BODY_BYTES)
-        plain = decompress(body, encodings[0] if encodings else "", limits.BODY_BYTES)
-        self._in_flight += len(plain)
-        try:
-            received_at = self.clock()
-            parsed = parse_batch(plain, request.headers.get("Content-Type", "application/json"), received_at)
-            records = [record_of(event, principal, received_at) for event in parsed.events]
-            if records:
+        encoding = _encoding(request)
+        with self.held.hold(principal.account) as hold:
+            taken = await self._take(request, principal, encoding, hold)
+            if taken.records:
+                # The log's client copies what it sends.
+                hold.be(2 * sum(len(record.value) for record in taken.records))
                 with metrics.publish_seconds.time():
-                    await self.writer.publish(records)
-        finally:
-            self._in_flight -= len(plain)
-        return self._answer(principal, parsed, len(plain))
+                    await self.writer.publish(taken.records)
+        return self._answer(principal, taken)
 
-    def _answer(self, principal: Principal, parsed: ParsedBatch, size: int) -> web.Response:
-        _accepted.inc(len(parsed.events))
-        metrics.ingest_bytes.inc(size)
-        for item in parsed.rejected:
+    async def _take(self, request: web.Request, principal: Principal, encoding: str, hold: Hold) -> Taken:
+        """Body and events are gone when this returns: what waits for the log is the records alone."""
+        body = await read_body(request, limits.BODY_BYTES, hold.be)
+        plain = decompress(body, encoding, limits.BODY_BYTES)
+        hold.be(len(body) + len(plain))
+        received_at = self.clock()
+        parsed = parse_batch(plain, request.headers.get("Content-Type", "application/json"), received_at)
+        records = [record_of(event, principal, received_at) for event in parsed.events]
+        return Taken(records, parsed.rejected, parsed.dropped, len(plain))
+
+    def _answer(self, principal: Principal, taken: Taken) -> web.Response:
+        _accepted.inc(len(taken.records))
+        metrics.ingest_bytes.inc(taken.size)
+        for item in taken.rejected:
             metrics.ingest_events.labels(item.code).inc()
-        if parsed.dropped and self.on_dropped is not None:
-            self.on_dropped(principal.account, parsed.dropped)
-        answer = {"accepted": len(parsed.events), "rejected": parsed.rejected}
+        if taken.dropped and self.on_dropped is not None:
+            self.on_dropped(principal.account, taken.dropped)
+        answer = {"accepted": len(taken.records), "rejected": taken.rejected}
         return web.Response(status=202, body=_encode(answer), content_type="application/json")
 
     async def healthz(self, _: web.Request) -> web.Response:
@@ -76,10 +85,17 @@ class Intake:
         return web.json_response({"status": "ok"})
 
     async def readyz(self, _: web.Request) -> web.Response:
-        """GET /readyz: it can take an event now; false from SIGTERM on."""
-        if self.draining or not self.writer.ready():
+        """GET /readyz: it can take an event now; a draining server answers for it."""
+        if not self.writer.ready():
             raise Unavailable("not taking events now")
         return web.json_response({"status": "ready"})
+
+
+def _encoding(request: web.Request) -> str:
+    encodings = request.headers.getall("Content-Encoding", [])
+    if len(encodings) > 1 or "," in "".join(encodings):
+        raise UnsupportedMedia("one Content-Encoding")
+    return encodings[0] if encodings else ""
 
 
 def record_of(event: Event, principal: Principal, received_at: int) -> Record:
@@ -99,16 +115,12 @@ def add_collector_routes(app: web.Application, intake: Intake) -> None:
     app.router.add_get("/readyz", intake.readyz)
 
 
-INTAKE: web.AppKey[Intake] = web.AppKey("intake", Intake)
-
-
 def create_collector_app(
     writer: LogWriter, keys: KeyBook, *, clock: Clock, on_dropped: OnDropped | None = None
 ) -> web.Application:
     """The collector as an app of its own."""
     app = web.Application(middlewares=[problems], client_max_size=limits.BODY_BYTES)
     intake = Intake(writer, keys, clock, on_dropped)
-    app[INTAKE] = intake
     add_collector_routes(app, intake)
 
     async def close(_: Any) -> None:

@@ -1,4 +1,4 @@
-"""Serving an app: uvloop, readiness off at SIGTERM, drain, flush, exit 0."""
+"""Serving an app: readiness off at SIGTERM, drain, flush, exit 0."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import signal
 import structlog
 from aiohttp import web
 
-from collector.app import INTAKE
 from pipeline import metrics
 from pipeline.http import HardenedRunner, quiet_loggers
 
@@ -18,7 +17,7 @@ _say = structlog.get_logger()
 async def serve(
     app: web.Application, host: str, port: int, *, metrics_port: int = 0, metrics_host: str = "127.0.0.1"
 ) -> None:
-    """Until SIGTERM or SIGINT; then stop taking, answer what is in flight, flush."""
+    """Until SIGTERM or SIGINT; then answer what is in flight and 503 to all else, stop listening, flush."""
     quiet_loggers()
     if metrics_port:
         metrics.serve(metrics_port, metrics_host)
@@ -32,6 +31,6 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await stop.wait()
-    if INTAKE in app:
-        app[INTAKE].draining = True
+    _say.info("draining")
+    await runner.drain()
     await runner.cleanup()

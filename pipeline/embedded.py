@@ -142,8 +142,8 @@ async def serve_embedded(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     await stop.wait()
 
-    intake.draining = True
     (settings.data / "running.json").unlink(missing_ok=True)
+    await runner.drain()
     log.stop()
     worker.stop()
     await asyncio.to_thread(thread.join)

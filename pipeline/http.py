@@ -6,17 +6,19 @@ import asyncio
 import json
 import logging
 import re
+import resource
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import unquote
 from uuid import uuid4
 
 import structlog
 from aiohttp import web
-from aiohttp.http import HttpProcessingError
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.http import HttpProcessingError, HttpVersion10, HttpVersion11
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
 from pipeline import limits
-from pipeline.errors import BadQuestion, PercapitaError, Unauthorized, Unavailable
+from pipeline.errors import BadBody, BadQuestion, PercapitaError, TooLarge, Unauthorized, Unavailable
 
 _say = structlog.get_logger()
 _KEY = re.compile(r"pc_(?:live|test)_")
@@ -24,7 +26,7 @@ _KEY = re.compile(r"pc_(?:live|test)_")
 TITLES = {
     400: "Bad request", 401: "Unauthorized", 403: "Forbidden", 404: "Not found", 405: "Method not allowed", 408: "Too slow",
     409: "Conflict", 410: "Gone", 413: "Too large", 415: "Unsupported media type", 429: "Too many requests",
-    500: "Internal error", 503: "Unavailable",
+    417: "Expectation failed", 500: "Internal error", 503: "Unavailable",
 }  # fmt: skip
 
 
@@ -64,9 +66,13 @@ async def problems(
 ) -> web.StreamResponse:
     """Every trouble as a problem, nosniff on every answer, and a key in the URL refused even beside a good header."""
     answer: web.StreamResponse
+    server = request.protocol._manager
     try:
-        if _KEY.search(request.raw_path):
+        if _has_key(request.raw_path):
             raise Unauthorized("a key in a URL ends up in logs: revoke it, and send it in Authorization")
+        if isinstance(server, HardenedServer) and server.draining and request.path != "/healthz":
+            server.asked = asyncio.get_running_loop().time() if request.path != "/readyz" else server.asked
+            raise Unavailable("shutting down")
         answer = await handler(request)
     except PercapitaError as error:
         answer = problem_of(error)
@@ -87,7 +93,26 @@ async def problems(
         answer = problem(500, "internal", "something went wrong here")
     if not answer.prepared:
         answer.headers["X-Content-Type-Options"] = "nosniff"
+        if _is_last(request, answer):
+            answer.force_close()
     return answer
+
+
+def _has_key(path: str) -> bool:
+    """Whether a path holds what looks like a key of ours, percent-encoded or not."""
+    if _KEY.search(path):
+        return True
+    return "%" in path and _KEY.search(unquote(unquote(path))) is not None
+
+
+def _is_last(request: web.Request, answer: web.StreamResponse) -> bool:
+    """Whether the connection ends with this answer: the server goes, or the rest of a refused body would have to be read."""
+    server = request.protocol._manager
+    if answer.status == Slow.status and isinstance(request.protocol, _QuietHandler):
+        request.protocol.hurry()
+    if answer.status >= 400 and not request.content.is_eof():
+        return True
+    return isinstance(server, HardenedServer) and server.draining
 
 
 def bearer(request: web.Request) -> str:
@@ -101,37 +126,120 @@ def bearer(request: web.Request) -> str:
     return token.strip()
 
 
-class _QuietHandler(RequestHandler):
-    """aiohttp's answer to malformed HTTP repeats the line it could not read, keys included, in answer and log: this one does not.
+def _canned(status: int, *headers: str) -> bytes:
+    """An answer for who has not asked a whole question."""
+    lines = [f"HTTP/1.1 {status} {TITLES[status]}", "Connection: close", "Content-Length: 0", *headers]
+    return "\r\n".join([*lines, "X-Content-Type-Options: nosniff", "", ""]).encode()
 
-    It also bounds the time of a head, which aiohttp does not.
+
+_LATE, _GARBAGE, _FULL = _canned(408), _canned(400), _canned(503, "Retry-After: 2")
+
+
+class _QuietHandler(RequestHandler):
+    """One connection. aiohttp's answer to malformed HTTP repeats the line it could not read, keys included, in answer and log: not so here.
+
+    It also bounds what aiohttp leaves open: the time and size of a head, what is sent ahead of an answer, and what
+    stands around the chunks of a body.
     """
 
-    __slots__ = ("_head_timer",)
+    __slots__ = ("_around", "_head", "_head_timer", "heard")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
+        server = self._manager
+        assert isinstance(server, HardenedServer)
+        self._head = self._around = 0
+        self.heard = self._loop.time()
         self._head_timer: asyncio.TimerHandle | None = self._loop.call_later(limits.HEAD_SECONDS, self._head_is_late)
+        if hasattr(transport, "max_size"):  # asyncio's own transport; uvloop reads as it likes
+            transport.max_size = limits.READ_BYTES
+        room = server.make_room()
+        super().connection_made(transport)
+        if not room:
+            self._leave(_FULL)
+
+    def waiting(self) -> bool:
+        """Whether nothing is being answered: the connection is new, idle, or its next head has not ended."""
+        return self._waiter is not None and not self._waiter.done()
 
     def data_received(self, data: bytes) -> None:
+        waiting, seen = self.waiting(), self._request_count
+        self.heard = self._loop.time()
         super().data_received(data)
-        if self._messages or self._current_request is not None:
-            if self._head_timer is not None:
-                self._head_timer.cancel()
-                self._head_timer = None
-        elif self._head_timer is None:
-            self._head_timer = self._loop.call_later(limits.HEAD_SECONDS, self._head_is_late)
+        if self._request_count != seen:
+            self._head_ended()
+        elif waiting:
+            self._head_goes_on(len(data))
+        elif data and self._current_request is not None:
+            self._goes_on_behind(self._current_request, len(data))
 
-    def connection_lost(self, exc: BaseException | None) -> None:
+    def _head_ended(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
+            self._head_timer = None
+        self._hold_head(-self._head)
+        self._around = 0
+
+    def _head_goes_on(self, size: int) -> None:
+        if self._head_timer is None and size:
+            self._head_timer = self._loop.call_later(limits.HEAD_SECONDS, self._head_is_late)
+        self._hold_head(size)
+        if self._head > limits.HEAD_BYTES:
+            self._leave(_GARBAGE)
+        elif size and isinstance(self._manager, HardenedServer) and self._manager.heads > limits.HEADS_BYTES:
+            self._leave(_FULL)
+
+    def _hold_head(self, size: int) -> None:
+        self._head += size
+        if isinstance(self._manager, HardenedServer):
+            self._manager.heads += size
+
+    def _goes_on_behind(self, request: Any, size: int) -> None:
+        content = request.content
+        if content.is_eof():
+            # The next requests, sent ahead: not read before this one is answered.
+            if not self._buffer_paused:
+                self._pause_reading_for_buffer()
+                self._loop.call_later(0.02, self._resume_when_answered)
+            return
+        self._around += size
+        if self._around - content.total_bytes > limits.HEAD_BYTES + 8 * content.total_bytes:
+            content.set_exception(BadBody("chunks with too much around them"))
+
+    def _resume_when_answered(self) -> None:
+        if self.transport is None or not self._buffer_paused:
+            return
+        if self.waiting():
+            self._resume_reading_if_drained()
+        else:
+            self._loop.call_later(0.02, self._resume_when_answered)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._head_ended()
         super().connection_lost(exc)
 
     def _head_is_late(self) -> None:
         self._head_timer = None
-        if self.transport is not None and self._current_request is None and not self._messages:
-            self.transport.write(b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-            self.transport.close()
+        if self.waiting():
+            self._leave(_LATE)
+
+    def make_way(self) -> None:
+        """Close this idle connection; one that was answered before knows that idle ones are closed."""
+        self._leave(b"" if self._request_count else _FULL)
+
+    def _leave(self, answer: bytes) -> None:
+        if self.transport is not None:
+            self.transport.write(answer)
+        self.force_close()
+
+    def cut(self) -> None:
+        """Give up on a body that is still coming in."""
+        request = self._current_request
+        if request is not None and not request.content.is_eof():
+            request.content.set_exception(Unavailable("shutting down"))
+
+    def hurry(self) -> None:
+        """Do not wait for the rest of a body that was answered as too slow."""
+        self._lingering_time = 0.0
 
     def handle_error(
         self, request: Any, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -140,6 +248,7 @@ class _QuietHandler(RequestHandler):
         answer = problem(
             400 if malformed else 500, "bad_request" if malformed else "internal", "this is not HTTP as we read it"
         )
+        answer.headers["X-Content-Type-Options"] = "nosniff"
         answer.force_close()
         return answer
 
@@ -148,10 +257,42 @@ class _QuietHandler(RequestHandler):
 
 
 class HardenedServer(web.Server):
-    """aiohttp's server with our error handler."""
+    """aiohttp's server with our connections, a bound on their number, and a way to send everybody elsewhere."""
+
+    draining = False
+    asked = 0.0  # when somebody last wanted something of a draining server, in the loop's time
+    heads = 0  # bytes of heads that have not ended
+    most = limits.CONNECTIONS
 
     def __call__(self) -> RequestHandler:
         return _QuietHandler(self, loop=self._loop, **self._kwargs)
+
+    def make_room(self) -> bool:
+        """For one more connection: the one that has been idle longest goes. False when all are at work."""
+        if len(self._connections) < self.most:
+            return True
+        idle = [one for one in self._connections if isinstance(one, _QuietHandler) and one.waiting()]
+        if not idle:
+            return False
+        min(idle, key=lambda one: one.heard).make_way()
+        return True
+
+    def busy(self) -> bool:
+        """Whether any request is being answered."""
+        return any(isinstance(one, _QuietHandler) and not one.waiting() for one in self._connections)
+
+    async def drain(self) -> None:
+        """Answer what is in flight and tell everybody else 503, until nobody asks any more or time is up."""
+        self.draining, self.asked = True, self._loop.time()
+        end = self.asked + limits.DRAIN_SECONDS
+        while self._connections and (now := self._loop.time()) < end:
+            if not self.busy() and now - self.asked >= limits.DRAIN_QUIET_SECONDS:
+                return
+            await asyncio.sleep(0.02)
+        for one in self.connections:
+            if isinstance(one, _QuietHandler):
+                one.cut()
+        await asyncio.sleep(0)
 
 
 class HardenedRunner(web.AppRunner):
@@ -160,13 +301,58 @@ class HardenedRunner(web.AppRunner):
     def __init__(self, app: web.Application) -> None:
         super().__init__(
             app, access_log=None, handle_signals=False, lingering_time=1.0, keepalive_timeout=75.0,
-            max_line_size=16_384, max_headers=128, max_field_size=16_384, auto_decompress=False, shutdown_timeout=limits.SHUTDOWN_SECONDS,
+            max_line_size=16_384, max_headers=128, max_field_size=16_384, auto_decompress=False,
+            read_bufsize=limits.READ_BYTES, shutdown_timeout=limits.SHUTDOWN_SECONDS - limits.DRAIN_SECONDS,
         )  # fmt: skip
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         server.__class__ = HardenedServer
+        assert isinstance(server, HardenedServer)
+        server.request_handler = _outside_middlewares(server.request_handler)
+        server.most = connections_allowed()
         return server
+
+    async def drain(self) -> None:
+        """Before `cleanup`: nobody is cut off without an answer."""
+        if isinstance(self.server, HardenedServer):
+            await self.server.drain()
+
+
+def connections_allowed() -> int:
+    """CONNECTIONS, or what the limit of descriptors leaves of it; the soft limit is raised for them where that is allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limits.CONNECTIONS + _OTHER_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY:
+        return limits.CONNECTIONS
+    return max(16, min(limits.CONNECTIONS, soft - min(_OTHER_DESCRIPTORS, soft // 2)))
+
+
+_OTHER_DESCRIPTORS = 1_000  # files of the store, the log's sockets
+
+_Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+def _outside_middlewares(handler: _Handler) -> _Handler:
+    """What comes before any middleware: other versions of HTTP, and what aiohttp answers by repeating it, like `Expect`."""
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        if request._version not in (HttpVersion10, HttpVersion11):
+            request._version = HttpVersion11
+            answer = problem(400, "bad_request", "HTTP/1.1 is spoken here")
+        else:
+            try:
+                return await handler(request)
+            except web.HTTPException as error:
+                answer = problem(error.status, "http_error", TITLES.get(error.status, "Error"))
+        answer.headers["X-Content-Type-Options"] = "nosniff"
+        answer.force_close()
+        return answer
+
+    return handle
 
 
 class _NoSecrets(logging.Filter):
@@ -179,14 +365,15 @@ class _NoSecrets(logging.Filter):
 
 def quiet_loggers() -> None:
     """Call once in a process that serves HTTP."""
-    for name in ("aiohttp.server", "aiohttp.web", "aiohttp.access", "asyncio"):
+    for name in ("aiohttp.server", "aiohttp.web", "aiohttp.access", "aiohttp.internal", "asyncio"):
         logging.getLogger(name).addFilter(_NoSecrets())
 
 
-async def read_body(request: web.Request, cap: int) -> bytes:
-    """The body as it came, at most `cap` bytes, at a minimum rate. Raises TooLarge, Slow (408)."""
-    from pipeline.errors import TooLarge
+async def read_body(request: web.Request, cap: int, grown: Callable[[int], None] = lambda _: None) -> bytes:
+    """The body as it came, at most `cap` bytes, at a minimum rate; `grown` is told how much is held.
 
+    Raises TooLarge, Slow (408), BadBody for chunks that are none, and what `grown` raises.
+    """
     length = request.content_length
     if length is not None and length > cap:
         raise TooLarge(f"at most {cap} bytes")
@@ -195,6 +382,7 @@ async def read_body(request: web.Request, cap: int) -> bytes:
         body = content.read_nowait(-1)
         if len(body) > cap:
             raise TooLarge(f"at most {cap} bytes")
+        grown(len(body))
         return body
     loop = asyncio.get_running_loop()
     started = loop.time()
@@ -205,6 +393,8 @@ async def read_body(request: web.Request, cap: int) -> bytes:
             chunk = await asyncio.wait_for(content.readany(), max(0.01, allowed))
         except TimeoutError:
             raise Slow("the body came too slowly") from None
+        except RequestPayloadError:
+            raise BadBody("this is not HTTP as we read it") from None
         if not chunk:
             if content.at_eof():
                 return bytes(taken)
@@ -212,6 +402,7 @@ async def read_body(request: web.Request, cap: int) -> bytes:
         taken += chunk
         if len(taken) > cap:
             raise TooLarge(f"at most {cap} bytes")
+        grown(len(taken))
 
 
 class Slow(PercapitaError):

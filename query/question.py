@@ -20,6 +20,9 @@ BUCKETS = ("day", "hour")
 _SINGLE = frozenset({
     "window", "windowDays", "from", "to", "tz", "group_by", "sort", "q", "limit", "cursor", "compare", "above", "trace_id",
 })  # fmt: skip
+_CURSOR = re.compile(r"[A-Za-z0-9_-]{0,512}")  # short enough that what it holds cannot nest deeply
+_MOST_FILTERS = 64  # twice the tags that an event may have
+_LAST = 253_370_764_800_000_000  # the year 9999 begins: a zone ahead of UTC has no date for its end
 MEASURES = (
     "spend",
     "events",
@@ -104,7 +107,7 @@ def parse_question(
         descending=descending,
         search=_text(single.get("q", ""), "q"),
         limit=_limit(single.get("limit")),
-        cursor=single.get("cursor", ""),
+        cursor=_cursor(single.get("cursor", "")),
         compare=_compare(single.get("compare")),
         above=_amount(single.get("above", "")),
         trace_id=_text(single.get("trace_id", ""), "trace_id"),
@@ -151,6 +154,8 @@ def _merged(filters: Sequence[tuple[str, str, bool]]) -> list[Filter]:
     found: dict[tuple[str, bool], list[str]] = {}
     for field, value, exclude in filters:
         found.setdefault((field, exclude), []).append(value)
+    if len(found) > _MOST_FILTERS:
+        raise BadQuestion(f"at most {_MOST_FILTERS} filters", filters[-1][0])
     return [Filter(field, tuple(dict.fromkeys(values)), exclude) for (field, exclude), values in found.items()]
 
 
@@ -164,7 +169,11 @@ def _window(single: Mapping[str, str], now: int, zone: ZoneInfo) -> Window:
             raise BadQuestion("from is missing", "from")
         start = windows.instant(single["from"], zone, "from")
         end = windows.instant(single["to"], zone, "to") if "to" in single else now
-        return windows.between(start, end)
+        if end > _LAST:
+            raise BadQuestion("before the year 9999", "to")
+        window = windows.between(start, end)
+        # Nothing was before 1970.
+        return window._replace(previous_start=max(0, window.previous_start), previous_end=max(0, window.previous_end))
     if count is not None:
         if named is not None:
             raise BadQuestion("either window or windowDays", "windowDays")
@@ -206,6 +215,12 @@ def _limit(text: str | None) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= limits.PAGE_ROWS):
         raise BadQuestion(f"1 to {limits.PAGE_ROWS}", "limit")
     return int(text)
+
+
+def _cursor(text: str) -> str:
+    if not _CURSOR.fullmatch(text):
+        raise BadQuestion("not a cursor of ours", "cursor")
+    return text
 
 
 def _compare(text: str | None) -> bool:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from backports import zstd
 
-from collector.app import INTAKE
 from pipeline import limits
+from pipeline.http import HardenedServer
 from pipeline.keys import make_key
 from tests.support.collecting import Collector, collector, event
 
@@ -283,8 +283,12 @@ async def test_while_the_log_is_away_it_is_503_with_retry_after(collector: Colle
 
 
 async def test_a_draining_collector_takes_nothing(collector: Collector) -> None:
-    collector.app[INTAKE].draining = True
-    assert (await collector.post(event()))[0] == 503
+    server = collector.runner.server
+    assert isinstance(server, HardenedServer)
+    server.draining = True
+    status, _, headers = await collector.post(event())
+    assert (status, headers["Retry-After"], headers["Connection"]) == (503, "2", "close")
+    assert collector.log.records == []
 
 
 async def test_what_minimal_forbids_never_reaches_the_log(collector: Collector) -> None:

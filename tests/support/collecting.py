@@ -63,7 +63,7 @@ class Collector:
     log: Taken
     source: Source
     tokens: dict[str, str]
-    app: web.Application
+    runner: HardenedRunner
     session: aiohttp.ClientSession
 
     async def post(
@@ -110,7 +110,7 @@ async def collector() -> AsyncIterator[Collector]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     async with aiohttp.ClientSession(auto_decompress=False) as session:
-        yield Collector(runner.addresses[0][1], log, source, tokens, app, session)
+        yield Collector(runner.addresses[0][1], log, source, tokens, runner, session)
     await runner.cleanup()
 
 
