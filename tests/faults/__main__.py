@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from pathlib import Path
 
 from tests.faults.faults import FAULTS
 from tests.faults.run import Outcome, a_world, run
@@ -13,22 +14,25 @@ from tests.faults.run import Outcome, a_world, run
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
-    parser.add_argument("--fault", type=int, choices=sorted(FAULTS), help="one alone; without it all")
+    parser.add_argument("--fault", default="", help="one alone, or several side by side: 9, or 4+11; without it all")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--longer", type=float, default=4.0, help="times the length of the fast set")
+    parser.add_argument("--seconds", type=float, default=0, help="of faults; without it four times the fast set's")
+    parser.add_argument("--keep", type=Path, help="a new folder for everything the processes wrote")
     given = parser.parse_args()
     outcomes: list[Outcome] = []
     began = time.monotonic()
-    for number in [given.fault] if given.fault else sorted(FAULTS):
-        fault = FAULTS[number]
-        with a_world(**fault.world) as world:
-            outcomes.append(run(world, [number], given.seed, fault.seconds * given.longer, _tell))
+    for text in [given.fault] if given.fault else map(str, sorted(FAULTS)):
+        numbers = [int(number) for number in text.split("+")]
+        needs = {name: value for number in numbers for name, value in FAULTS[number].world.items()}
+        seconds = given.seconds or 4 * max(FAULTS[number].seconds for number in numbers)
+        with a_world(given.keep and given.keep / text, **needs) as world:
+            outcomes.append(run(world, numbers, given.seed, seconds, _tell))
     print(f"\n{len(outcomes)} faults in {time.monotonic() - began:.0f} s, seed {given.seed}")
     for outcome in outcomes:
         print(outcome.line())
     broken = [outcome for outcome in outcomes if outcome.violations]
     for outcome in broken:
-        print(f"again: make faults FAULT={outcome.faults[0]} SEED={outcome.seed}")
+        print(f"again: make faults FAULT={'+'.join(map(str, outcome.faults))} SEED={outcome.seed}")
     return 1 if broken else 0
 
 

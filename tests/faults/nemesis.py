@@ -37,10 +37,14 @@ class Step(NamedTuple):
 
 
 class Nemesis:
-    """Carries out steps, one after another; `hits` counts what really happened, `complaints` what must not."""
+    """Carries out steps, one after another; `hits` counts what really happened, `complaints` what must not.
 
-    def __init__(self, world: World, load: Load, tell: Callable[[str], None]) -> None:
-        self.world, self.load = world, load
+    `alone`: no other fault runs beside, so that what a fault must leave untouched is judged too.
+    """
+
+    def __init__(self, world: World, load: Load, tell: Callable[[str], None], *, alone: bool = True) -> None:
+        self.world, self.load, self.alone = world, load, alone
+        self._store, self._log = threading.Lock(), threading.Lock()  # one fault at a time has them in hand
         self.hits: Counter[str] = Counter()
         self.complaints: list[str] = []
         self._tell = tell
@@ -51,7 +55,10 @@ class Nemesis:
         for step in steps:
             time.sleep(max(0.0, began + step.at - time.monotonic()))
             self._tell(f"  {time.monotonic() - began:5.1f}  {step.verb}({', '.join(map(str, step.given))})")
-            getattr(self, step.verb)(*step.given)
+            try:
+                getattr(self, step.verb)(*step.given)
+            except Exception as error:
+                self.complaints.append(f"the nemesis itself failed at {step.verb}: {error!r}")
 
     # --- processes
 
@@ -67,7 +74,8 @@ class Nemesis:
             one.start()
             if code:
                 self.complaints.append(f"I1: a collector ended with {code} at SIGTERM")
-            wait_http(f"{one.url}/readyz")
+            if self.alone:
+                wait_http(f"{one.url}/readyz")
         self.hits["collector restarted"] += 1
 
     def kill_worker(self, which: int, down: float) -> None:
@@ -76,10 +84,8 @@ class Nemesis:
 
     def restart_worker(self, which: int, down: float) -> None:
         """SIGTERM: it finishes its batch and leaves the group."""
-        one = self._of(self.world.workers, which)
-        code = self._down(one, signal.SIGTERM, down, "worker restarted")
-        if code:
-            self.complaints.append(f"a worker ended with {code} at SIGTERM")
+        code = self._down(self._of(self.world.workers, which), signal.SIGTERM, down, "worker restarted")
+        self._ended_well(code)
 
     def pause_worker(self, which: int, seconds: float) -> None:
         """SIGSTOP for longer or shorter than a session."""
@@ -114,9 +120,13 @@ class Nemesis:
         time.sleep(seconds)
         with one.lock:
             self.world.workers.remove(one)
-            if one.kill(signal.SIGTERM):
-                self.complaints.append("a worker that left did not end well")
+            self._ended_well(one.kill(signal.SIGTERM))
         self.hits["worker joined and left"] += 1
+
+    def _ended_well(self, code: int) -> None:
+        """0; or by the signal, when it had not yet begun."""
+        if code not in (0, -signal.SIGTERM):
+            self.complaints.append(f"a worker ended with {code} at SIGTERM")
 
     def _of(self, some: Sequence[Watched], which: int) -> Watched:
         return some[which % len(some)]
@@ -134,11 +144,12 @@ class Nemesis:
     def kill_store(self, down: float, *, wait_for_insert: float = 3.0) -> None:
         """SIGKILL in the middle of an insert."""
         if self._insert_runs(wait_for_insert):
-            self.hits["store killed in mid-insert"] += 1
-        self.world.stack.clickhouse.kill()
-        self.hits["store killed"] += 1
-        time.sleep(down)
-        self.world.stack.clickhouse.start()
+            self.hits["store killed in mid insert"] += 1
+        with self._store:
+            self.world.stack.clickhouse.kill()
+            self.hits["store killed"] += 1
+            time.sleep(down)
+            self.world.stack.clickhouse.start()
 
     def _insert_runs(self, seconds: float) -> bool:
         sql = "SELECT count() FROM system.processes WHERE position(query, 'INSERT INTO events') > 0 OR position(query, 'INSERT INTO `events`') > 0"
@@ -154,22 +165,23 @@ class Nemesis:
         """Away, in good order, for a while."""
         stack, load = self.world.stack, self.load
         assigned, refused = self.world.logged("partitions_assigned"), load.ledger.answers.get("unavailable", 0)
-        stack.clickhouse.stop()
-        before = load.ledger.count("ok")
-        time.sleep(down)
-        taken = load.ledger.count("ok") - before
-        if load.ledger.answers.get("unavailable", 0) > refused:
-            self.complaints.append("ingest was refused while the store was away")
-        if self.world.logged("partitions_assigned") > assigned:
-            self.complaints.append("the group rebalanced while the store was away")
-        stack.clickhouse.start()
-        self.hits["events taken while the store was away"] += taken
+        with self._store:
+            stack.clickhouse.stop()
+            before = load.ledger.count("ok")
+            time.sleep(down)
+            self.hits["events taken while the store was away"] += load.ledger.count("ok") - before
+            if self.alone and load.ledger.answers.get("unavailable", 0) > refused:
+                self.complaints.append("ingest was refused while the store was away")
+            if self.alone and self.world.logged("partitions_assigned") > assigned:
+                self.complaints.append("the group rebalanced while the store was away")
+            stack.clickhouse.start()
 
     def pause_store(self, seconds: float) -> None:
         """SIGSTOP: connections stay, nothing answers."""
-        self.world.stack.clickhouse.pause()
-        time.sleep(seconds)
-        self.world.stack.clickhouse.resume()
+        with self._store:
+            self.world.stack.clickhouse.pause()
+            time.sleep(seconds)
+            self.world.stack.clickhouse.resume()
         self.hits["store paused"] += 1
 
     def lose_replies(self, count: int, seconds: float) -> None:
@@ -208,12 +220,14 @@ class Nemesis:
     def break_view(self, seconds: float) -> None:
         """A view behind the rollups throws: the table takes the rows, the rollups in part."""
         store, before = self.world.stack.store, self.world.logged("insert_in_doubt")
-        store.execute("CREATE TABLE IF NOT EXISTS broken_rows (n UInt64) ENGINE = Null")
-        store.execute(
-            "CREATE MATERIALIZED VIEW IF NOT EXISTS breaks TO broken_rows AS SELECT toUInt64(throwIf(events >= 0)) AS n FROM usage_hours"
-        )
-        time.sleep(seconds)
-        store.execute("DROP VIEW breaks")
+        with self._store:
+            store.execute("CREATE TABLE IF NOT EXISTS broken_rows (n UInt64) ENGINE = Null")
+            store.execute(
+                "CREATE MATERIALIZED VIEW IF NOT EXISTS breaks TO broken_rows AS "
+                "SELECT toUInt64(throwIf(events >= 0)) AS n FROM usage_hours"
+            )
+            time.sleep(seconds)
+            store.execute("DROP VIEW breaks")
         self.hits["inserts failed by the view"] += self.world.logged("insert_in_doubt") - before
 
     # --- the log
@@ -221,14 +235,15 @@ class Nemesis:
     def kill_broker(self, node: int, down: float) -> None:
         """SIGKILL; while its only broker is down a collector acknowledges nothing."""
         kafka, ledger = self.world.stack.kafka, self.load.ledger
-        kafka.kill(node)
-        self.hits["broker killed"] += 1
-        time.sleep(0.5)
-        before = ledger.count("ok")
-        time.sleep(down)
-        if len(kafka.nodes) == 1 and ledger.count("ok") > before:
-            self.complaints.append("I1: acknowledged while the only broker was down")
-        kafka.restart(node)
+        with self._log:
+            kafka.kill(node)
+            self.hits["broker killed"] += 1
+            time.sleep(0.5)
+            before = ledger.count("ok")
+            time.sleep(down)
+            if len(kafka.nodes) == 1 and ledger.count("ok") > before:
+                self.complaints.append("I1: acknowledged while the only broker was down")
+            kafka.restart(node)
 
     def kill_leader(self, down: float) -> None:
         """SIGKILL of the broker that leads most partitions, of three; it comes back later."""
@@ -249,9 +264,10 @@ class Nemesis:
 
     def pause_broker(self, node: int, seconds: float) -> None:
         """SIGSTOP."""
-        self.world.stack.kafka.pause(node)
-        time.sleep(seconds)
-        self.world.stack.kafka.resume(node)
+        with self._log:
+            self.world.stack.kafka.pause(node)
+            time.sleep(seconds)
+            self.world.stack.kafka.resume(node)
         self.hits["broker paused"] += 1
 
     def cut_log(self, seconds: float) -> None:

@@ -17,6 +17,8 @@ from tests.faults.crash_points.points import RAW, Point
 from tests.faults.crash_points.trial import Crash, Outcome, Owner, Prepared, Room, RowKey
 
 TRIALS_OF_A_ROOM = 8  # then a fresh copy: folders with a past, and folders without one
+# A server killed at this age cannot be taken for the next one, whose start is compared in whole seconds.
+GROWN_SECONDS = 3.0
 
 Stage = Literal["insert", "settling", "repair"]
 
@@ -30,6 +32,7 @@ class Variant:
     owners: Sequence[Owner] = ("same", "waiting")  # in turn
     damage: Damage = "none"
     torn_before: bool = False  # half a line of an earlier crash: the tokens are forgotten at every restart
+    young: bool = False  # killed in the first second of its life
     stage: Stage = "insert"  # what the crash interrupts
     first_at: Callable[[Sequence[Point]], int] = lambda _: 0  # of the insert, where a later stage is interrupted
 
@@ -56,6 +59,7 @@ def _variants() -> Iterator[Variant]:
         yield Variant(f"power loss, {span}", months, ("same", "new"), "cut")
         yield Variant(f"torn line, {span}", months, ("new", "same"), "torn")
         yield Variant(f"torn before, {span}", months, ("same", "new"), torn_before=True)
+        yield Variant(f"young server, {span}", months, ("same", "new"), young=True)
         yield Variant(f"settling all, {span}", months, ("same", "new"), stage="settling", first_at=nothing_landed)
         yield Variant(f"repair, {span}", months, stage="repair", first_at=raw_alone_landed)
     yield Variant("settling half", 2, ("same", "new"), stage="settling", first_at=one_month_landed)
@@ -94,9 +98,10 @@ class Bench:
     def run(self, variant: Variant, crashes: Sequence[Crash]) -> Iterator[Outcome]:
         """The crashes one after another, in rooms that are left after a few."""
         reference = self.reference(variant.months)
-        size = 1 if variant.damage == "torn" else TRIALS_OF_A_ROOM
+        size = 1 if variant.damage == "torn" or variant.young else TRIALS_OF_A_ROOM
         for first in range(0, len(crashes), size):
-            with self._room(reference.prepared, torn=variant.torn_before) as room:
+            age = 0.0 if variant.young else GROWN_SECONDS
+            with self._room(reference.prepared, torn=variant.torn_before, age_seconds=age) as room:
                 for batch, crash in zip(reference.batches, crashes[first : first + size], strict=False):
                     yield room.trial(batch, crash, reference.rows)
 
@@ -127,9 +132,10 @@ class Bench:
             watched = room.trial(reference.batches[0], Crash(variant.first_at(reference.points[0])))
         return watched.settling_points if variant.stage == "settling" else watched.repair_points
 
-    def _room(self, prepared: Prepared, *, torn: bool = False) -> Room:
+    def _room(self, prepared: Prepared, *, torn: bool = False, age_seconds: float = GROWN_SECONDS) -> Room:
         self._rooms += 1
-        return Room(prepared, Path(self._folder.name) / f"room-{self._rooms}", torn=torn)
+        folder = Path(self._folder.name) / f"room-{self._rooms}"
+        return Room(prepared, folder, torn=torn, age_seconds=age_seconds)
 
     def __enter__(self) -> Bench:
         return self
