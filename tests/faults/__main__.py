@@ -32,7 +32,7 @@ def main() -> int:
         print(outcome.line())
     broken = [outcome for outcome in outcomes if outcome.violations]
     for outcome in broken:
-        print(f"again: make faults FAULT={'+'.join(map(str, outcome.faults))} SEED={outcome.seed}")
+        print(f"again: {outcome.again()}")
     return 1 if broken else 0
 
 

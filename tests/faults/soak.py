@@ -78,7 +78,7 @@ def main() -> int:
                     break
                 rng = random.Random(f"{given.seed} {soak.rounds}")
                 faults = rng.sample(TOGETHER, rng.choice((1, 2, 2, 3)))
-                outcome = run(world, faults, rng.randrange(10**6), rng.uniform(15, 45), soak.detail)
+                outcome = run(world, faults, rng.randrange(10**6), rng.randint(15, 45), soak.detail, prove=False)
                 soak.add(outcome)
                 if outcome.violations:
                     return _violated(outcome, folder)
@@ -92,7 +92,7 @@ def _violated(outcome: Outcome, folder: Path) -> int:
     for violation in outcome.violations:
         print(f"VIOLATION {violation}")
     print(f"details in {folder / 'details.log'}")
-    print(f"again: make faults FAULT={'+'.join(map(str, outcome.faults))} SEED={outcome.seed}")
+    print(f"again: {outcome.again()}")
     return 1
 
 

@@ -16,7 +16,6 @@ from tests.faults.crash_points.damage import Damage
 from tests.faults.crash_points.points import RAW, Point
 from tests.faults.crash_points.trial import Crash, Outcome, Owner, Prepared, Room, RowKey
 
-TRIALS_OF_A_ROOM = 8  # then a fresh copy: folders with a past, and folders without one
 # A server killed at this age cannot be taken for the next one, whose start is compared in whole seconds.
 GROWN_SECONDS = 3.0
 
@@ -58,7 +57,7 @@ def _variants() -> Iterator[Variant]:
         yield Variant(f"insert, {span}, a new worker", months, ("new",))
         yield Variant(f"power loss, {span}", months, ("same", "new"), "cut")
         yield Variant(f"torn line, {span}", months, ("new", "same"), "torn")
-        yield Variant(f"torn before, {span}", months, ("same", "new"), torn_before=True)
+        yield Variant(f"torn before, {span}", months, ("new", "same"), torn_before=True)
         yield Variant(f"young server, {span}", months, ("same", "new"), young=True)
         yield Variant(f"settling all, {span}", months, ("same", "new"), stage="settling", first_at=nothing_landed)
         yield Variant(f"repair, {span}", months, stage="repair", first_at=raw_alone_landed)
@@ -80,7 +79,9 @@ class Reference(NamedTuple):
 class Bench:
     """References by number of months, made once; rooms in a folder that ends with this. A context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, trials_of_a_room: int = 8) -> None:
+        """After so many trials a fresh copy: there are folders with a past, and folders without one."""
+        self._trials = trials_of_a_room
         self._folder = tempfile.TemporaryDirectory(prefix="crash-points-")
         self._references: dict[int, Reference] = {}
         self._rooms = 0
@@ -88,7 +89,7 @@ class Bench:
     def reference(self, months: int) -> Reference:
         """Insert every batch without a crash."""
         if months not in self._references:
-            first, *batches = make_batches(months, 1 + TRIALS_OF_A_ROOM, datetime.now(UTC))
+            first, *batches = make_batches(months, 1 + self._trials, datetime.now(UTC))
             prepared = Prepared(Path(self._folder.name) / f"prepared-{months}", first)
             with self._room(prepared) as room:
                 points = [room.trial(batch, Crash(0)).insert_points for batch in batches]
@@ -98,7 +99,7 @@ class Bench:
     def run(self, variant: Variant, crashes: Sequence[Crash]) -> Iterator[Outcome]:
         """The crashes one after another, in rooms that are left after a few."""
         reference = self.reference(variant.months)
-        size = 1 if variant.damage == "torn" or variant.young else TRIALS_OF_A_ROOM
+        size = 1 if variant.damage == "torn" or variant.young else self._trials
         for first in range(0, len(crashes), size):
             age = 0.0 if variant.young else GROWN_SECONDS
             with self._room(reference.prepared, torn=variant.torn_before, age_seconds=age) as room:
@@ -107,23 +108,24 @@ class Bench:
 
     def crashes(self, variant: Variant, every: int, rng: random.Random) -> list[Crash]:
         """All points where a part begins, gets its token or its name, and every n-th of the others, in the order they have."""
-        points = self._points(variant)
+        points = self.points(variant)
         phase = rng.randrange(every)
         chosen = [
             n
             for n, point in enumerate(points, 1)
             if n % every == phase or point.begins_part or point.writes_token or point.lands_part
         ]
-        return [self._crash(variant, n, owner) for n, owner in zip(chosen, cycle(variant.owners), strict=False)]
+        return [self.crash(variant, n, owner) for n, owner in zip(chosen, cycle(variant.owners), strict=False)]
 
-    def _crash(self, variant: Variant, n: int, owner: Owner) -> Crash:
+    def crash(self, variant: Variant, n: int, owner: Owner) -> Crash:
+        """The crash before the n-th operation of what the variant interrupts."""
         if variant.stage == "insert":
             return Crash(n, damage=variant.damage, owner=owner)
         first = variant.first_at(self.reference(variant.months).points[0])
         later = {"settling": Crash(first, settling_at=n, owner=owner), "repair": Crash(first, repair_at=n, owner=owner)}
         return later[variant.stage]
 
-    def _points(self, variant: Variant) -> Sequence[Point]:
+    def points(self, variant: Variant) -> Sequence[Point]:
         """The operations of what the variant interrupts, watched once."""
         reference = self.reference(variant.months)
         if variant.stage == "insert":
@@ -172,6 +174,7 @@ class Tally:
         self.longest = max(self.longest, outcome.repair_seconds)
         self.scratch_left = max(self.scratch_left, outcome.scratch_left)
         if outcome.violations:
-            last = (outcome.repair_points if crash.repair_at else outcome.settling_points) or outcome.insert_points
-            point = str(last[-1]) if last else "no point"
+            reached = outcome.settling_points if crash.settling_at else outcome.insert_points
+            reached = outcome.repair_points if crash.repair_at else reached
+            point = str(reached[-1]) if reached else "no point"
             self.violations.append(f"{self.variant}: {crash}, before {point}: {'; '.join(outcome.violations)}")
