@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -68,6 +69,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the world is taken down
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     soak = Soak(given.minutes, given.seed, folder / "details.log")
     print(f"soak for {given.minutes:g} minutes, seed {given.seed}; details in {folder / 'details.log'}", flush=True)
