@@ -136,7 +136,7 @@ class Room:
 
     def trial(self, batch: Batch, crash: Crash, rows: Mapping[RowKey, int] | None = None) -> Outcome:
         """Insert the batch under the crash, settle and repair. `rows`: as an insert without a crash makes them."""
-        while time.monotonic() - self._up_since < self._age_seconds:
+        while crash.kills and time.monotonic() - self._up_since < self._age_seconds:
             time.sleep(0.05)
         self._outcome = outcome = Outcome()
         self._put(batch)
@@ -160,10 +160,12 @@ class Room:
         return {(int(offset), int(row)): int(digest) for offset, row, digest in rows}
 
     def close(self) -> None:
-        """End the worker and the server."""
-        _finish(self._worker)
+        """End the worker and the server; the folder goes."""
+        if self.server.running:
+            _finish(self._worker)
         self.store.close()
         self.server.stop()
+        shutil.rmtree(self.server.directory)
 
     # --- the steps of a trial
 
