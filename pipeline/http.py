@@ -106,13 +106,16 @@ def _has_key(path: str) -> bool:
 
 
 def _is_last(request: web.Request, answer: web.StreamResponse) -> bool:
-    """Whether the connection ends with this answer: the server goes, or the rest of a refused body would have to be read."""
+    """Whether the connection ends with this answer.
+
+    The server goes, or the rest of a refused body would have to be read, or aiohttp dropped what came behind an upgrade.
+    """
     server = request.protocol._manager
     if answer.status == Slow.status and isinstance(request.protocol, _QuietHandler):
         request.protocol.hurry()
     if answer.status >= 400 and not request.content.is_eof():
         return True
-    return isinstance(server, HardenedServer) and server.draining
+    return "Upgrade" in request.headers or (isinstance(server, HardenedServer) and server.draining)
 
 
 def bearer(request: web.Request) -> str:

@@ -19,7 +19,9 @@ class Said:
     seconds: float  # until it was closed, or until nothing more came
 
 
-def head(method: str = "POST", path: str = "/v1/events", *lines: str, key: str = "", version: str = "HTTP/1.1") -> bytes:
+def head(
+    method: str = "POST", path: str = "/v1/events", *lines: str, key: str = "", version: str = "HTTP/1.1"
+) -> bytes:
     """A request's head."""
     given = [f"{method} {path} {version}", "Host: x", *([f"Authorization: Bearer {key}"] if key else []), *lines]
     return "\r\n".join([*given, "", ""]).encode("utf-8", "surrogateescape")
@@ -42,7 +44,7 @@ def answers(text: bytes) -> list[tuple[int, bytes, bytes]]:
 
 
 async def exchange(
-    port: int, *parts: bytes, pause: float = 0, quiet: float = 1.5, seconds: float = 20, host: str = "127.0.0.1"
+    port: int, *parts: bytes, pause: float = 0, quiet: float = 5, seconds: float = 20, host: str = "127.0.0.1"
 ) -> Said:
     """Send the parts with a pause between them; listen until the server closes, or says nothing for `quiet` after an answer."""
     reader, writer = await asyncio.open_connection(host, port, limit=2**20)

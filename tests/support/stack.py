@@ -187,3 +187,16 @@ def wait_http(url: str, seconds: float = 60) -> None:
             if time.monotonic() > deadline:
                 raise TimeoutError(url) from None
             time.sleep(0.1)
+
+
+def wait_started(process: subprocess.Popen[bytes], url: str, seconds: float = 60) -> None:
+    """Until a GET answers 200. Raises RuntimeError when the process has ended instead, TimeoutError."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return wait_http(url, 0.5)
+        except TimeoutError:
+            if process.poll() is not None:
+                raise RuntimeError(f"it ended with {process.returncode}; its output is beside its data") from None
+            if time.monotonic() > deadline:
+                raise
