@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import xxhash
 
-from consumers.history import History, Identity, Windows
+from consumers.history import History, Identity, Suspect, Windows
 from consumers.window import Micros
 from pipeline import limits
 from pipeline.log import Entry
@@ -60,13 +60,14 @@ def remember(stamps: Sequence[Stamp], windows: Windows, refused: Collection[int]
     kept = [stamp for stamp in stamps if stamp.offset not in refused] if refused else stamps
     if not kept:
         return
-    identity, trace, user_trace, received, _ = zip(*kept, strict=True)
-    times = np.array(received, dtype=np.int64)
-    windows.identities.add(np.array(identity, dtype=np.uint64), times)
-    traces = np.array(trace, dtype=np.uint64)
-    traced = traces != 0
-    windows.traces.add(traces[traced], times[traced])
-    windows.user_traces.add(np.array(user_trace, dtype=np.uint64)[traced], times[traced])
+    identities, traces, user_traces, received, _ = zip(*kept, strict=True)
+    # Types are named: numpy would take large integers of mixed size for floats, and lose their last digits.
+    windows.add(
+        np.array(identities, dtype=np.uint64),
+        np.array(traces, dtype=np.uint64),
+        np.array(user_traces, dtype=np.uint64),
+        np.array(received, dtype=np.int64),
+    )
 
 
 class _Maker:
@@ -129,11 +130,12 @@ class _Maker:
         self, decoded: Sequence[Decoded], stamps: Sequence[Stamp], at: Micros, partition: int
     ) -> set[Identity]:
         """Identities that have a stored row: suspicions of the window, and events minted long before receipt."""
-        hits = self._windows.identities.seen(np.array([s.identity for s in stamps], dtype=np.uint64), at)
+        window = self._windows.identities
+        hits = window.may_hold(np.array([s.identity for s in stamps], dtype=np.uint64), at)
         suspects = [
             suspect
             for item, hit in zip(decoded, hits.tolist(), strict=True)
-            if (suspect := _suspect(item, hit)) is not None
+            if (suspect := _suspect(item, window.since(item.envelope.received_at) if hit else None)) is not None
         ]
         return self._history.stored(suspects, partition, self._start) if suspects else set()
 
@@ -141,8 +143,11 @@ class _Maker:
         self, decoded: Sequence[Decoded], stamps: Sequence[Stamp], at: Micros, partition: int
     ) -> list[tuple[int, int]]:
         """For each record 1 where its trace, and its trace for its user, has no stored row before this range."""
-        traces = self._windows.traces.seen(np.array([s.trace for s in stamps], dtype=np.uint64), at)
-        users = self._windows.user_traces.seen(np.array([s.user_trace for s in stamps], dtype=np.uint64), at)
+        traces, users = self._windows.traces.known(
+            np.array([s.trace for s in stamps], dtype=np.uint64),
+            np.array([s.user_trace for s in stamps], dtype=np.uint64),
+            at,
+        )
         starts = list(zip((1 - traces).tolist(), (1 - users).tolist(), strict=True))
         # A trace that resumes after the window is looked up when its id tells its age.
         resumed = {
@@ -198,14 +203,14 @@ def minted_at(event_id: str) -> int | None:
     return int(event_id[:8] + event_id[9:13], 16) * 1000
 
 
-def _suspect(item: Decoded, hit: bool) -> tuple[Identity, int, int] | None:  # the window's answer
-    """An identity to look up with its earliest and latest possible timestamp (unix us); None: the event is new."""
+def _suspect(item: Decoded, window_since: int | None) -> Suspect | None:
+    """What to look up: a hit of the window, which reaches back to `window_since`, or an event minted long before its receipt."""
     envelope = item.envelope
     event, received_at = envelope.event, envelope.received_at
     horizon = received_at - limits.LATE_MINT_SECONDS * 1_000_000
     minted = minted_at(event.id)
     late = (minted is not None and minted < horizon) or (event.dated and event.timestamp < horizon)
-    if not hit and not late:
+    if window_since is None and not late:
         return None
     if event.dated:
         low = high = event.timestamp
@@ -214,7 +219,8 @@ def _suspect(item: Decoded, hit: bool) -> tuple[Identity, int, int] | None:  # t
         span = limits.DEDUPE_WINDOW_SECONDS * 1_000_000
         low = max(min(born, received_at - span), received_at - limits.PAST_SECONDS * 1_000_000)
         high = received_at + limits.FUTURE_SECONDS * 1_000_000
-    return (envelope.account, event.trace_id, event.id), low, high
+    since = 0 if late or window_since is None else window_since
+    return Suspect((envelope.account, event.trace_id, event.id), low, high, since)
 
 
 def _is_old(trace_id: str, received_at: int) -> bool:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
 
-from consumers.window import Window
+from consumers.window import Hashes, Identities, Micros, Traces
 from pipeline import limits
 from pipeline.row import Row
-from pipeline.store import Store
+from pipeline.store import Array, Store
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -24,26 +24,45 @@ HOUR = 3_600_000_000  # microseconds
 
 Identity = tuple[str, str, str]  # account, trace id, event id
 
+
+class Suspect(NamedTuple):
+    """An event that may be a retry: its earliest and latest possible timestamp, and the earliest receipt that counts (unix us)."""
+
+    identity: Identity
+    low: int
+    high: int
+    since: int  # 0: whenever it was received
+
+
 _REBUILD = """
-SELECT received_at_us, identity, trace, user_trace, trace_id != '' FROM (
-    SELECT toUnixTimestamp64Micro(received_at) AS received_at_us,
-           xxHash64(concat(account, '\\0', trace_id, '\\0', toString(id))) AS identity,
-           xxHash64(concat(account, '\\0', trace_id)) AS trace,
-           xxHash64(concat(account, '\\0', trace_id, '\\0', user_id)) AS user_trace,
-           trace_id
-    FROM events
-    WHERE log_id = {log:String} AND log_partition = {partition:UInt32}
-      AND log_offset >= {low:UInt64} AND log_offset < {high:UInt64} AND sign = 1)
+SELECT toUnixTimestamp64Micro(received_at) AS received,
+       xxHash64(concat(account, '\\0', trace_id, '\\0', toString(id))) AS identity,
+       if(trace_id = '', 0, xxHash64(concat(account, '\\0', trace_id))) AS trace,
+       xxHash64(concat(account, '\\0', trace_id, '\\0', user_id)) AS user_trace
+FROM events
+WHERE log_id = {log:String} AND log_partition = {partition:UInt32}
+  AND log_offset >= {low:UInt64} AND log_offset < {high:UInt64} AND sign = 1
+ORDER BY log_offset
 """
+_REBUILD_ROWS = 50_000  # of the first read back
+_REBUILD_ROWS_MAX = 1_000_000  # of any: 32 MB
+_REBUILD_MICROS = (
+    limits.TRACE_WINDOW_SECONDS + 15 * 60
+) * 1_000_000  # receipts are a little out of order, buckets are whole
 
 
 class Windows:
-    """The three windows of one partition."""
+    """The two windows of one partition."""
 
     def __init__(self) -> None:
-        self.identities = Window(limits.DEDUPE_WINDOW_SECONDS)
-        self.traces = Window(limits.TRACE_WINDOW_SECONDS)
-        self.user_traces = Window(limits.TRACE_WINDOW_SECONDS)
+        self.identities = Identities(limits.DEDUPE_WINDOW_SECONDS)
+        self.traces = Traces(limits.TRACE_WINDOW_SECONDS)
+
+    def add(self, identities: Hashes, traces: Hashes, user_traces: Hashes, received: Micros) -> None:
+        """Remember what has been stored; a trace of 0 is none."""
+        self.identities.add(identities, received)
+        traced = traces != 0
+        self.traces.add(traces[traced], user_traces[traced], received[traced])
 
 
 class History:
@@ -54,46 +73,44 @@ class History:
         self._log_id = log_id
 
     def rebuild(self, partition: int, end: int) -> Windows:
-        """The windows as they stood before offset `end`: read backwards until two hours of receipts are covered."""
+        """The windows as they stood before offset `end`: read backwards until their receipts are covered."""
         self._store.sync("events")
-        windows = Windows()
-        latest: int | None = None
-        high, step = end, 50_000
+        parts: list[Array] = []
+        high, step = end, _REBUILD_ROWS
+        latest: float | None = None
         while high > 0:
             low = max(0, high - step)
-            rows = self._store.select(
+            part = self._store.select_array(
                 _REBUILD, {"log": self._log_id, "partition": partition, "low": low, "high": high}, seconds=120
-            ).rows
-            if rows:
-                # Types are named: numpy would take large integers of mixed size for floats, and lose their last digits.
-                columns = zip(*rows, strict=True)
-                received = np.array(next(columns), dtype=np.int64)
-                identity, trace, user_trace = (np.array(next(columns), dtype=np.uint64) for _ in range(3))
-                inside = np.array(next(columns), dtype=np.bool_)
-                windows.identities.add(identity, received)
-                windows.traces.add(trace[inside], received[inside])
-                windows.user_traces.add(user_trace[inside], received[inside])
-                latest = latest if latest is not None else int(received.max())
-                if int(received.min()) < latest - 2 * limits.TRACE_WINDOW_SECONDS * 1_000_000:
+            )
+            if len(part):
+                parts.append(part)
+                # The middle one speaks for a part: clocks that are off are few.
+                middle = float(np.median(part["received"]))
+                latest = middle if latest is None else latest
+                if middle < latest - _REBUILD_MICROS:
                     break
-            elif latest is not None and step > 1_000_000:
-                break
-            high, step = low, step * 2
+            high, step = low, min(step * 2, _REBUILD_ROWS_MAX)
+        windows = Windows()
+        while parts:  # in the order in which they were stored, each forgotten when it is in
+            part = parts.pop()
+            windows.add(part["identity"], part["trace"], part["user_trace"], part["received"])
         return windows
 
-    def stored(self, identities: Sequence[tuple[Identity, int, int]], partition: int, before: int) -> set[Identity]:
-        """Which of (identity, earliest, latest possible timestamp in unix us) have a row of a smaller offset."""
+    def stored(self, suspects: Sequence[Suspect], partition: int, before: int) -> set[Identity]:
+        """Which suspects have a row of a smaller offset, received no earlier than they say."""
         found: set[Identity] = set()
-        by_account: dict[str, list[tuple[Identity, int, int]]] = {}
-        for item in identities:
-            by_account.setdefault(item[0][0], []).append(item)
+        by_account: dict[str, list[Suspect]] = {}
+        for suspect in suspects:
+            by_account.setdefault(suspect.identity[0], []).append(suspect)
         for account, items in by_account.items():
             for start in range(0, len(items), 2_000):
                 chunk = items[start : start + 2_000]
-                hours = {h for _, low, high in chunk for h in range(low // HOUR, high // HOUR + 1)}
+                since = {s.identity: s.since for s in chunk}
+                hours = {h for s in chunk for h in range(s.low // HOUR, s.high // HOUR + 1)}
                 rows = self._store.select(
                     """
-                    SELECT trace_id, toString(id) FROM events
+                    SELECT trace_id, toString(id), toUnixTimestamp64Micro(received_at) FROM events
                     WHERE account = {account:String} AND toStartOfHour(ts) IN {hours:Array(DateTime('UTC'))}
                       AND id IN {ids:Array(UUID)} AND sign = 1
                       AND (log_id != {log:String} OR (log_partition = {partition:UInt32} AND log_offset < {before:UInt64}))
@@ -101,13 +118,17 @@ class History:
                     {
                         "account": account,
                         "hours": [datetime.fromtimestamp(h * 3600, UTC) for h in sorted(hours)],
-                        "ids": sorted({identity[2] for identity, _, _ in chunk}),
+                        "ids": sorted({s.identity[2] for s in chunk}),
                         "log": self._log_id,
                         "partition": partition,
                         "before": before,
                     },
                 ).rows
-                found |= {(account, trace_id, event_id) for trace_id, event_id in rows}
+                found |= {
+                    identity
+                    for trace_id, event_id, received in rows
+                    if received >= since.get(identity := (account, trace_id, event_id), received + 1)
+                }
         return found
 
     def traces_stored(

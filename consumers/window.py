@@ -1,19 +1,27 @@
-"""What a partition has stored lately: identities, traces, traces of a user; 64-bit hashes with their times of receipt.
+"""What a partition has stored lately, so that a retry and the rest of a trace are known without a question to the store.
 
-Sorted runs of 16 bytes an entry (a Python set takes about 100). A hit is only a suspicion: the worker compares the full
-identity before it drops an event. All ages are differences of times of receipt, never of a clock.
+64-bit hashes in buckets by the time of receipt on the record, never by a clock: a question reaches back a fixed number of
+buckets, so the answer is the same in every worker that knows the same rows. Buckets go by the order in which they were filled,
+so that a collector whose clock is a day off neither empties the window nor fills it for ever.
+
+A hit on an identity is only a suspicion: the worker compares it in full before it drops an event.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import xxhash
 
 Hashes = npt.NDArray[np.uint64]
+Users = npt.NDArray[np.uint32]
 Micros = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 _RUN_RATIO = 4  # a run at most this many times longer than the next is merged with it
+_SLOT_BITS = 20  # of a sealed bucket: a million slots
 
 
 def identity_hash(account: str, trace_id: str, event_id: str) -> int:
@@ -31,47 +39,189 @@ def user_trace_hash(account: str, trace_id: str, user_id: str) -> int:
     return xxhash.xxh64_intdigest(f"{account}\0{trace_id}\0{user_id}".encode())
 
 
-class Window:
-    """Hashes received in the last `seconds`, counted back from each question's own time of receipt."""
+class _Buckets:
+    """Bookkeeping of both windows: which bucket a receipt falls into, and which have gone by."""
 
-    def __init__(self, seconds: int) -> None:
-        self._span = seconds * 1_000_000
-        self._runs: list[tuple[Hashes, Micros]] = []  # each sorted by hash; longest first
-        self._latest = 0
+    def __init__(self, seconds: int, buckets: int) -> None:
+        self.reach = buckets  # a question of bucket q asks q - reach and all that is later
+        self._micros = seconds * 1_000_000 // buckets
+        self._filled: dict[int, int] = {}  # bucket -> where the stream stood when it was filled last
+
+    def of(self, received: Micros) -> Micros:
+        """The bucket of each receipt."""
+        return received // self._micros
+
+    def since(self, received: int) -> int:
+        """The earliest receipt (unix us) that a question received then still reaches."""
+        return (received // self._micros - self.reach) * self._micros
+
+    def fill(self, touched: Micros) -> tuple[set[int], set[int]]:
+        """Note what was filled; answers the buckets that are gone, and those that the stream has moved past."""
+        front = int(np.median(touched))  # a few clocks that are off move nothing
+        self._filled.update(dict.fromkeys(touched.tolist(), front))
+        gone = {bucket for bucket, at in self._filled.items() if front - at > self.reach + 1}
+        for bucket in gone:
+            del self._filled[bucket]
+        return gone, {bucket for bucket, at in self._filled.items() if at < front}
+
+
+class Identities:
+    """Identities received within `seconds`; 8 bytes each while their bucket fills, then 5."""
+
+    def __init__(self, seconds: int, buckets: int = 10) -> None:
+        self._buckets = _Buckets(seconds, buckets)
+        self._open: dict[int, list[Hashes]] = {}  # sorted runs, longest first
+        self._sealed: dict[int, list[_Slots]] = {}
 
     def __len__(self) -> int:
-        return sum(len(hashes) for hashes, _ in self._runs)
+        runs = sum(len(run) for runs in self._open.values() for run in runs)
+        return runs + sum(len(slots.rest) for held in self._sealed.values() for slots in held)
 
-    def seen(self, hashes: Hashes, received: Micros) -> npt.NDArray[np.bool_]:
-        """For each hash whether it was received within the span before (or at any time after) `received`."""
+    def since(self, received: int) -> int:
+        """The earliest receipt (unix us) that counts for a question received then."""
+        return self._buckets.since(received)
+
+    def may_hold(self, hashes: Hashes, received: Micros) -> Mask:
+        """For each hash whether it may have been received within the span before its own receipt, or later."""
         found = np.zeros(len(hashes), dtype=np.bool_)
-        for run, times in self._runs:
-            left = np.searchsorted(run, hashes, side="left")
-            inside = np.minimum(left, len(run) - 1)
-            hits = np.nonzero(run[inside] == hashes)[0]
-            for i in hits:  # few: only real repeats and their hash's other times
-                j = int(left[i])
-                while j < len(run) and run[j] == hashes[i]:
-                    if times[j] >= received[i] - self._span:
-                        found[i] = True
-                        break
-                    j += 1
+        asked = self._buckets.of(received) - self._buckets.reach
+        for bucket in self._open.keys() | self._sealed.keys():
+            within = asked <= bucket
+            if not within.any():
+                continue
+            for run in self._open.get(bucket, ()):
+                found |= within & _in_run(run, hashes)[1]
+            for slots in self._sealed.get(bucket, ()):
+                found |= within & slots.may_hold(hashes)
         return found
 
     def add(self, hashes: Hashes, received: Micros) -> None:
-        """Remember what has been stored; forget what no question can reach any more."""
+        """Remember what has been stored."""
         if not len(hashes):
             return
-        order = np.argsort(hashes, kind="stable")
-        self._runs.append((hashes[order], received[order]))
-        self._latest = max(self._latest, int(received.max()))
-        while len(self._runs) > 1 and len(self._runs[-2][0]) <= _RUN_RATIO * len(self._runs[-1][0]):
-            (a, at), (b, bt) = self._runs[-2:]
-            self._runs[-2:] = [self._merge(np.concatenate((a, b)), np.concatenate((at, bt)))]
+        touched = self._buckets.of(received)
+        for bucket in np.unique(touched).tolist():
+            runs = self._open.setdefault(bucket, [])
+            runs.append(np.sort(hashes[touched == bucket]))
+            while len(runs) > 1 and len(runs[-2]) <= _RUN_RATIO * len(runs[-1]):
+                runs[-2:] = [np.sort(np.concatenate(runs[-2:]))]
+        gone, passed = self._buckets.fill(touched)
+        for bucket in gone:
+            self._open.pop(bucket, None)
+            self._sealed.pop(bucket, None)
+        for bucket in passed & self._open.keys():
+            self._sealed.setdefault(bucket, []).append(_sealed(np.sort(np.concatenate(self._open.pop(bucket)))))
 
-    def _merge(self, hashes: Hashes, times: Micros) -> tuple[Hashes, Micros]:
-        # Twice the span: records of several collectors arrive a little out of the order of their times of receipt.
-        kept = times >= self._latest - 2 * self._span
-        hashes, times = hashes[kept], times[kept]
-        order = np.argsort(hashes, kind="stable")
-        return hashes[order], times[order]
+
+class _Slots(NamedTuple):
+    """A sorted run whose high bits are the place: slot s holds rest[starts[s]:starts[s + 1]]. 52 bits of each hash."""
+
+    starts: npt.NDArray[np.uint32]
+    rest: npt.NDArray[np.uint32]
+
+    def may_hold(self, hashes: Hashes) -> Mask:
+        slot = (hashes >> np.uint64(64 - _SLOT_BITS)).astype(np.int64)
+        wanted = _rest(hashes)
+        place, end = self.starts[slot].astype(np.int64), self.starts[slot + 1]
+        found = np.zeros(len(hashes), dtype=np.bool_)
+        inside = np.nonzero(place < end)[0]
+        while len(inside):  # as often as the fullest slot is long: a few times
+            found[inside] |= self.rest[place[inside]] == wanted[inside]
+            place[inside] += 1
+            inside = inside[(place[inside] < end[inside]) & ~found[inside]]
+        return found
+
+
+def _sealed(run: Hashes) -> _Slots:
+    counts = np.bincount((run >> np.uint64(64 - _SLOT_BITS)).astype(np.int64), minlength=1 << _SLOT_BITS)
+    starts = np.zeros((1 << _SLOT_BITS) + 1, dtype=np.uint32)
+    np.cumsum(counts, out=starts[1:])
+    return _Slots(starts, _rest(run))
+
+
+def _rest(hashes: Hashes) -> npt.NDArray[np.uint32]:
+    return ((hashes >> np.uint64(32 - _SLOT_BITS)) & np.uint64(0xFFFF_FFFF)).astype(np.uint32)
+
+
+class Traces:
+    """Traces received within `seconds`, and for which users; 12 bytes a trace and bucket, 8 more for a further user."""
+
+    def __init__(self, seconds: int, buckets: int = 12) -> None:
+        self._buckets = _Buckets(seconds, buckets)
+        self._held: dict[int, _TraceBucket] = {}
+
+    def __len__(self) -> int:
+        return sum(len(run) for held in self._held.values() for run, _ in held.runs)
+
+    def known(self, traces: Hashes, user_traces: Hashes, received: Micros) -> tuple[Mask, Mask]:
+        """For each record whether its trace, and its trace for its user, was received within the span before."""
+        known, known_user = (np.zeros(len(traces), dtype=np.bool_) for _ in range(2))
+        asked = self._buckets.of(received) - self._buckets.reach
+        for bucket, held in self._held.items():
+            within = asked <= bucket
+            if within.any():
+                found, found_user = held.known(traces, user_traces)
+                known |= within & found
+                known_user |= within & found_user
+        return known, known_user
+
+    def add(self, traces: Hashes, user_traces: Hashes, received: Micros) -> None:
+        """Remember what has been stored, in the order in which it was."""
+        if not len(traces):
+            return
+        touched = self._buckets.of(received)
+        for bucket in np.unique(touched).tolist():
+            mine = touched == bucket
+            self._held.setdefault(bucket, _TraceBucket()).add(traces[mine], user_traces[mine])
+        for bucket in self._buckets.fill(touched)[0]:
+            self._held.pop(bucket, None)
+
+
+class _TraceBucket:
+    """The traces of one bucket: each with the first user's mark, further users apart."""
+
+    def __init__(self) -> None:
+        self.runs: list[tuple[Hashes, Users]] = []  # each sorted by trace, a trace in one of them
+        self._further: list[Hashes] = []  # sorted runs of user traces
+
+    def known(self, traces: Hashes, user_traces: Hashes) -> tuple[Mask, Mask]:
+        known, known_user = (np.zeros(len(traces), dtype=np.bool_) for _ in range(2))
+        for run, users in self.runs:
+            place, found = _in_run(run, traces)
+            known |= found
+            known_user |= found & (users[place] == _mark(user_traces))
+        for run in self._further:
+            known_user |= _in_run(run, user_traces)[1]
+        return known, known_user
+
+    def add(self, traces: Hashes, user_traces: Hashes) -> None:
+        known, known_user = self.known(traces, user_traces)
+        new, first = np.unique(traces[~known], return_index=True)
+        if len(new):
+            self.runs.append((new, _mark(user_traces[~known][first])))
+            while len(self.runs) > 1 and len(self.runs[-2][0]) <= _RUN_RATIO * len(self.runs[-1][0]):
+                self.runs[-2:] = [_merged(*self.runs[-2:])]
+        further = user_traces[~known_user]
+        if len(further):
+            # Those that the new runs do not know yet: a second user of a trace, within this very batch or before it.
+            further = np.unique(further[~self.known(traces[~known_user], further)[1]])
+        if len(further):
+            self._further.append(further)
+            while len(self._further) > 1 and len(self._further[-2]) <= _RUN_RATIO * len(self._further[-1]):
+                self._further[-2:] = [np.sort(np.concatenate(self._further[-2:]))]
+
+
+def _mark(user_traces: Hashes) -> Users:
+    return (user_traces >> np.uint64(32)).astype(np.uint32)
+
+
+def _merged(one: tuple[Hashes, Users], other: tuple[Hashes, Users]) -> tuple[Hashes, Users]:
+    hashes, users = np.concatenate((one[0], other[0])), np.concatenate((one[1], other[1]))
+    order = np.argsort(hashes, kind="stable")
+    return hashes[order], users[order]
+
+
+def _in_run(run: Hashes, hashes: Hashes) -> tuple[npt.NDArray[np.int64], Mask]:
+    """Where each hash would stand in a sorted run, and whether it stands there."""
+    place = np.minimum(np.searchsorted(run, hashes), len(run) - 1)
+    return place, run[place] == hashes

@@ -258,13 +258,18 @@ def files_with(folder: Path, wanted: bytes) -> list[Path]:
 
 
 def _logs(stack: Stack) -> Iterable[Path]:
-    return stack.directory.rglob("*.log") if (stack.directory).exists() else ()
+    """What processes wrote; the folders of Kafka's and ClickHouse's data come and go meanwhile."""
+    return (
+        *stack.directory.glob("*.log"),
+        *stack.directory.glob("clickhouse/*.log"),
+        *stack.directory.glob("kafka/*/*.log"),
+    )
 
 
 def _secrets(stack: Stack) -> list[str]:
     """I12: no key in any process's log or in any table that shows errors."""
     found = []
     for path in _logs(stack):
-        if path.is_file() and "kafka" not in path.parts and _KEY.search(path.read_bytes()):
+        if _KEY.search(path.read_bytes()):
             found.append(f"I12: a key in {path.name}")
     return found
