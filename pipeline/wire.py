@@ -58,6 +58,7 @@ _STRINGS = {
 _CONTENT = ("prompt", "response", "tool_arguments", "tool_result", "logs")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_KEY = re.compile("pc_(?:live|test)_")  # somebody put a key of ours where a name belongs
 _NIL = "00000000-0000-0000-0000-000000000000"
 _MONEY = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _RFC3339 = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:([Zz])|([+-])(\d\d):(\d\d))")
@@ -360,7 +361,7 @@ def _tag_text(value: Any, key: str) -> str:
 def _pointer(field: str) -> str:
     """The field as a JSON pointer; only names that are safe to repeat."""
     parts = field.split(".") if not field.startswith("metadata.tags.") else ["metadata", "tags", field[14:]]
-    return "".join(f"/{part}" for part in parts if _NAME.fullmatch(part)) if field else ""
+    return "".join(f"/{part}" for part in parts if _NAME.fullmatch(part) and not _KEY.match(part)) if field else ""
 
 
 def _glimpsed_id(raw: bytes) -> str | None:

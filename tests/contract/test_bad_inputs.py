@@ -7,6 +7,7 @@ import json
 import time
 import uuid
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -33,6 +34,25 @@ BODIES = [
     ("200,000 opening brackets", NESTED, 400),
     ("bad UTF-8", b'{"name":"\xff\xfe"}', 400),
     ("UTF-16", '{"type":"llm"}'.encode("utf-16"), 400),
+    ("UTF-16 without a mark", '{"type":"llm"}'.encode("utf-16-le"), 400),
+    ("UTF-16 of the other order", '{"type":"llm"}'.encode("utf-16-be"), 400),
+    ("UTF-32", '{"type":"llm"}'.encode("utf-32-le"), 400),
+    ("a byte order mark", b'\xef\xbb\xbf{"type":"llm"}', 400),
+    ("NaN alone", b"NaN", 400),
+    ("NaN behind a number", b"[1 NaN]", 400),
+    ("half a list", b'[{"type":"llm"}', 400),
+    ("an event that is not JSON among good ones", b'[{"type":"llm"},{nope}]', 400),
+    ("NaN beside what is not JSON", b'[{"latency_ms":NaN},{nope}]', 400),
+    ("a string without an end", b'[{"prompt":"' + b'\\"' * 100_000, 400),
+    ("1,001 levels", b'[{"prompt":' + b"[" * 1000 + b"]" * 1000 + b"}]", 400),
+    ("events twice", b'{"events":[],"events":[]}', 400),
+    ("events twice, one spelled with escapes", b'{"events":[],"\\u0065vents":[]}', 400),
+    ("dropped twice", b'{"dropped":{},"events":[],"dropped":{}}', 400),
+    ("a count twice", b'{"events":[],"dropped":{"a":1,"a":2}}', 400),
+    ("a field beside events", b'{"events":[],"event":{}}', 400),
+    ("dropped of 33 reasons", json.dumps({"events": [], "dropped": {f"r{n}": 1 for n in range(33)}}).encode(), 400),
+    ("dropped below nothing", b'{"events":[],"dropped":{"a":-1}}', 400),
+    ("4,000,000 numbers", b"[" + b"0," * 4_000_000 + b"0]", 413),
     ("a key twice", b'{"type":"llm","type":"tool"}', 400),
     ("a key twice, deep down", b'[{"metadata":{"a":{"b":1,"b":2}}}]', 400),
     ("1,001 events", json.dumps([event()] * 1001).encode(), 413),
@@ -62,6 +82,12 @@ FORMS = [
     ("NDJSON with a line that is not UTF-8", b'{"type":"llm"}\n"\xff"\n', "application/x-ndjson", 1, 1),
     ("NDJSON with a key twice", b'{"type":"llm"}\n{"type":"llm","type":"log"}', "application/x-ndjson", 1, 1),
     ("a lone bad event", b'{"type":"poem"}', "application/json", 0, 1),
+    ("NDJSON with a line in UTF-16", '{"type":"llm"}'.encode("utf-16-le") + b"\n" + b'{"type":"llm"}', "application/x-ndjson", 1, 1),
+    ("NDJSON of blanks", b" \r\n\t\n" * 1000, "application/x-ndjson", 0, 0),
+    ("blanks around a list's events", b' [ {"type":"llm"} , {"latency_ms":NaN} ] ', "application/json", 1, 1),
+    ("dropped before events", b'{ "dropped" : {"x": 1} , "events" : [{"type":"llm"}, {"latency_ms":Infinity}] }', "application/json", 1, 1),
+    ("lone surrogates in half of the events", b'[{"prompt":"\\ud800"},{"prompt":"\\ud83d\\ude00"},{"prompt":"\\\\ud800"}]', "application/json", 3, 0),
+    ("500 levels in one event", b'[{"prompt":' + b"[" * 500 + b"]" * 500 + b'},{"type":"llm"}]', "application/json", 1, 1),
     ("a list of what is no event", b'[1,"x",null,[]]', "application/json", 0, 4),
 ]  # fmt: skip
 
@@ -120,6 +146,7 @@ REJECTED: list[tuple[str, bytes | dict[str, Any], str, str]] = [
     ("11 minutes ahead", event(timestamp=NOW + 11 * 60_000), "timestamp_in_future", "/timestamp"),
     ("33 tags", tagged({f"k{n}": "v" for n in range(33)}), "too_many_tags", "/metadata/tags"),
     ("10,000 tags", tagged({f"k{n}": "v" for n in range(10_000)}), "too_many_tags", "/metadata/tags"),
+    ("a tag value of 1 MB", tagged({"k": "v" * 1_000_000}), "too_long", "/metadata/tags/k"),
     ("a tag value of 257", tagged({"k": "v" * 257}), "too_long", "/metadata/tags/k"),
     ("an empty tag key", tagged({"": "v"}), "invalid_tag_key", "/metadata/tags"),
     ("a tag key with a quote", tagged({"a'; DROP TABLE events": "v"}), "invalid_tag_key", "/metadata/tags"),
@@ -135,6 +162,18 @@ REJECTED: list[tuple[str, bytes | dict[str, Any], str, str]] = [
     ("metadata of 16 KiB and more", event(metadata={"k": "v" * 16_384}), "too_long", "/metadata"),
     ("65 levels", event(prompt=json.loads("[" * 64 + "]" * 64)), "too_deep", ""),
     ("more than 1 MiB", event(prompt="x" * 1024 * 1024), "event_too_large", ""),
+    ("more than 1 MiB of objects", b'{"prompt":[' + b'{"a":0},' * 500_000 + b"{}]}", "event_too_large", ""),
+    ("more than 1 MiB of NaN", b'{"prompt":[' + b"NaN," * 500_000 + b"0]}", "event_too_large", ""),
+    ("a duration of true", event(latency_ms=True), "invalid_type", "/latency_ms"),
+    ("a duration of 1e300", event(latency_ms=1e300), "invalid_number", "/latency_ms"),
+    ("minute 60", event(timestamp="2026-11-24T10:60:00Z"), "invalid_timestamp", "/timestamp"),
+    ("an offset of 25 hours", event(timestamp="2026-11-24T10:00:00+25:00"), "invalid_timestamp", "/timestamp"),
+    ("unix time in us", event(timestamp=NOW * 1000), "invalid_timestamp", "/timestamp"),
+    ("unix time of -2^63", event(timestamp=-(2**63)), "invalid_timestamp", "/timestamp"),
+    ("full-width digits as time", event(timestamp="２０２６-11-24T10:00:00Z"), "invalid_timestamp", "/timestamp"),
+    ("an id of digits that are no ASCII", event(id="٠" * 32), "invalid_id", "/id"),
+    ("a cost of full-width digits", event(cost_usd="１"), "invalid_value", "/cost_usd"),
+    ("a cost of NaN", event(cost_usd="NaN"), "invalid_value", "/cost_usd"),
 ]
 
 
@@ -152,7 +191,7 @@ async def test_a_bad_event_is_named_and_its_neighbours_are_stored(
     assert len(collector.log.records) == 2
 
 
-ACCEPTED: list[tuple[str, dict[str, Any]]] = [
+ACCEPTED: list[tuple[str, dict[str, Any] | str]] = [
     ("32 tags, keys of 64, values of 256", tagged({f"{n:0>64}": "v" * 256 for n in range(32)})),
     ("null for an optional field", event(trace_id=None, usage=None, latency_ms=None, metadata=None)),
     ("null inside a provider's usage", used(prompt_tokens=5, completion_tokens=1, prompt_tokens_details=None)),
@@ -160,6 +199,8 @@ ACCEPTED: list[tuple[str, dict[str, Any]]] = [
     ("2^32-1 tokens", used(output=2**32 - 1)),
     ("lower-case t and z", event(timestamp=time.strftime("%Y-%m-%dt%H:%M:%Sz", time.gmtime()))),
     ("an offset", event(timestamp=time.strftime("%Y-%m-%dT%H:%M:%S.123456789+00:00", time.gmtime()))),
+    ("1 MiB under blanks", json.dumps(event(prompt=["x"] * 200_000), indent=8)),
+    ("1 MiB spelled with escapes", json.dumps(event(prompt="é" * 400_000))),
     ("64 levels", event(prompt=json.loads("[" * 63 + "]" * 63))),
     ("NUL in a prompt", event(prompt="a\0b")),
     ("SQL in a tag value", tagged({"userId": "'; DROP TABLE events; --"})),
@@ -169,8 +210,8 @@ ACCEPTED: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize("good", [row[1] for row in ACCEPTED], ids=[row[0] for row in ACCEPTED])
-async def test_what_is_at_a_limit_is_taken(collector: Collector, good: dict[str, Any]) -> None:
-    status, answer, _ = await collector.post(good)
+async def test_what_is_at_a_limit_is_taken(collector: Collector, good: dict[str, Any] | str) -> None:
+    status, answer, _ = await collector.post(good.encode() if isinstance(good, str) else good)
     assert (status, answer) == (202, {"accepted": 1, "rejected": []})
     assert len(collector.log.events()) == 1
 
@@ -197,24 +238,70 @@ async def test_answers_never_repeat_a_value_or_an_odd_name(collector: Collector)
         event(type=secret),
         event(timestamp=secret),
         tagged({secret + "!": 1}),
+        event(usage={secret + "!": -1, "output": secret}),
+        event(cost_usd=secret, model=secret * 20),
+        event(privacy=secret),
+        secret,
+        {"events": [], secret: 1},
+        {"events": [], "dropped": {secret: secret}},
     ):
         _, answer, _ = await collector.post(bad)
         assert secret not in json.dumps(answer)
+
+
+async def test_a_key_as_the_name_of_a_field_is_not_repeated(collector: Collector) -> None:
+    key = collector.tokens["ingest"]
+    for bad in (event(**{key: 1}), tagged({key: {}}), event(usage={key: -1, "output": 1})):
+        _, answer, _ = await collector.post(bad)
+        assert len(answer["rejected"]) == 1
+        assert key not in json.dumps(answer)
 
 
 # --- encodings
 
 BIG = b'{"prompt":"' + b"x" * 1000 + b'"}'
 WIDE = b"\x28\xb5\x2f\xfd\x00\xa8" + b"\x01\x00\x00"  # a zstd frame header that asks for a window of 2 GB
+SKIPPABLE = b"\x50\x2a\x4d\x18" + (7).to_bytes(4, "little") + b"ignored"
+LIST = b"[" + BIG + b"]"
+RAW_DEFLATE = zlib.compress(BIG)[2:-4]
 ENCODED = [
     ("gzip", gzip.compress(BIG), "gzip", 202),
-    ("deflate", zlib.compress(BIG), "deflate", 202),
-    ("zstd", zstd.compress(BIG), "zstd", 202),
+    ("gzip by its old name, in capitals", gzip.compress(BIG), "X-GZip", 202),
+    ("identity", BIG, "identity", 202),
+    ("gzip in two members", gzip.compress(LIST[:500]) + gzip.compress(LIST[500:]), "gzip", 202),
+    ("gzip in 2,000 members", b"".join(gzip.compress(b" ") for _ in range(2000)), "gzip", 400),
+    ("garbage behind gzip", gzip.compress(BIG) + b"garbage", "gzip", 400),
+    ("zeros behind gzip", gzip.compress(BIG) + bytes(512), "gzip", 400),
+    ("half a member behind gzip", gzip.compress(LIST) + gzip.compress(b" ")[:7], "gzip", 400),
+    ("gzip with a bad checksum", gzip.compress(BIG)[:-8] + bytes(8), "gzip", 400),
+    ("gzip within gzip", gzip.compress(gzip.compress(BIG)), "gzip", 400),
+    ("truncated gzip", gzip.compress(BIG)[:-9], "gzip", 400),
+    ("gzip of nothing", gzip.compress(b""), "gzip", 400),
+    ("nothing as gzip", b"", "gzip", 400),
+    ("gzip of UTF-16", gzip.compress('{"type":"llm"}'.encode("utf-16")), "gzip", 400),
+    ("plain labelled gzip", BIG, "gzip", 400),
     ("a gzip bomb of 300 MB", gzip.compress(b"0" * 300_000_000, 9), "gzip", 413),
+    ("deflate", zlib.compress(BIG), "deflate", 202),
+    ("deflate without its header", RAW_DEFLATE, "deflate", 202),
+    ("garbage behind deflate", zlib.compress(BIG) + b"garbage", "deflate", 400),
+    ("garbage behind deflate without its header", RAW_DEFLATE + b"garbage", "deflate", 400),
+    ("truncated deflate", zlib.compress(BIG)[:-5], "deflate", 400),
+    ("nothing as deflate", b"", "deflate", 400),
+    ("deflate of nothing", zlib.compress(b""), "deflate", 400),
+    ("plain labelled deflate", BIG, "deflate", 400),
+    ("gzip labelled deflate", gzip.compress(BIG), "deflate", 400),
+    ("a deflate bomb", zlib.compress(b"0" * 300_000_000, 9), "deflate", 413),
+    ("zstd", zstd.compress(BIG), "zstd", 202),
+    ("zstd in two frames", zstd.compress(LIST[:500]) + zstd.compress(LIST[500:]), "zstd", 202),
+    ("zstd with a frame to skip", SKIPPABLE + zstd.compress(BIG), "zstd", 202),
+    ("2,000 frames to skip", SKIPPABLE * 2000, "zstd", 400),
+    ("garbage behind zstd", zstd.compress(BIG) + b"garbage", "zstd", 400),
+    ("truncated zstd", zstd.compress(BIG)[:-3], "zstd", 400),
+    ("nothing as zstd", b"", "zstd", 400),
+    ("zstd of nothing", zstd.compress(b""), "zstd", 400),
+    ("plain labelled zstd", BIG, "zstd", 400),
     ("a zstd bomb", zstd.compress(b"0" * 300_000_000), "zstd", 413),
     ("a zstd window of 2 GB", WIDE, "zstd", 413),
-    ("truncated gzip", gzip.compress(BIG)[:-9], "gzip", 400),
-    ("plain labelled gzip", BIG, "gzip", 400),
     ("an unknown encoding", BIG, "br", 415),
     ("two encodings", BIG, "gzip, gzip", 415),
 ]  # fmt: skip
@@ -231,10 +318,16 @@ async def test_another_content_type_is_415(collector: Collector, kind: str) -> N
     assert (await collector.post(b"{}", Content_Type=kind))[0] == 415
 
 
-async def test_a_body_at_the_limit_is_taken_and_one_byte_more_is_not(collector: Collector) -> None:
+@pytest.mark.parametrize(
+    ("encoding", "encode"),
+    [("identity", bytes), ("gzip", gzip.compress), ("deflate", zlib.compress), ("zstd", zstd.compress)],
+)
+async def test_a_body_at_the_limit_is_taken_and_one_byte_more_is_not(
+    collector: Collector, encoding: str, encode: Callable[[bytes], bytes]
+) -> None:
     filler = b" " * (limits.BODY_BYTES - 2)
-    assert (await collector.post(b"[" + filler + b"]"))[0] == 202
-    assert (await collector.post(b"[" + filler + b" ]"))[0] == 413
+    assert (await collector.post(encode(b"[" + filler + b"]"), Content_Encoding=encoding))[0] == 202
+    assert (await collector.post(encode(b"[" + filler + b" ]"), Content_Encoding=encoding))[0] == 413
 
 
 # --- keys
