@@ -70,6 +70,17 @@ class Auditor:
                 if time.monotonic() >= next_review and self._lease.renew():
                     next_review = time.monotonic() + limits.BUDGET_REVIEW_SECONDS
                     review(self._store)
+                    self.sweep()
+
+    def sweep(self) -> None:
+        """Drop what workers that died left of guarded inserts: scratch tables that no statement can still be using."""
+        rows = self._store.select(
+            "SELECT name FROM system.tables WHERE database = currentDatabase() AND startsWith(name, 'scratch_') "
+            "AND metadata_modification_time < now() - toIntervalSecond({age:UInt32})",
+            {"age": limits.SCRATCH_SECONDS},
+        ).rows
+        for (name,) in rows:
+            self._store.execute(f"DROP TABLE IF EXISTS {name}")
 
     # --- doubtful hours
 

@@ -24,22 +24,28 @@ _say = structlog.get_logger()
 
 
 class ServerClock(NamedTuple):
-    """What the server says of itself, in unix seconds: when it started and what time it is."""
+    """What the server says of itself: when it started and what time it is, in unix seconds; the time in unix us as well."""
 
     start: int
     now: int
+    micros: int = 0
 
 
 def ask_server(store: Store) -> ServerClock:
     """Ask the server's own clock; machines' clocks are never compared. Raises StoreError."""
-    now, up = store.select("SELECT toUnixTimestamp(now()), toInt64(uptime())", seconds=5).rows[0]
-    return ServerClock(int(now) - int(up), int(now))
+    now, up = store.select("SELECT toUnixTimestamp64Micro(now64(6)), toInt64(uptime())", seconds=5).rows[0]
+    return ServerClock(int(now) // 1_000_000 - int(up), int(now) // 1_000_000, int(now))
 
 
 def trusted(intent: Intent, before: ServerClock, after: ServerClock) -> bool:
-    """Whether the token is evidence: the same server all along (uptime is in whole seconds), well inside the window."""
+    """Whether the token is evidence: the same server all along, well inside the window.
+
+    A start is known to the second, and the intent's was asked for a few seconds before: of a server that was younger than that
+    when it was planned, another that started in its place could not be told.
+    """
     same = abs(before.start - intent.server_start) <= 1 and abs(after.start - intent.server_start) <= 1
-    return same and 0 <= after.now - intent.server_time < limits.TRUST_SECONDS
+    grown = intent.server_time - intent.server_start >= limits.TRUST_UPTIME_SECONDS
+    return same and grown and 0 <= after.now - intent.server_time < limits.TRUST_SECONDS
 
 
 def hours_of(rows: Rows) -> set[int]:

@@ -1,41 +1,58 @@
-"""What a worker asks and tells the store beside its loop: the server's clock, tag budgets, how far partitions are stored."""
+"""What a worker asks and tells beside its loop: the store's clock, tag budgets, how far partitions are stored, the log's ends."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import NamedTuple
 
-from consumers.doubt import ServerClock, ask_server, by_column
+import structlog
+
+from consumers.doubt import ServerClock, ask_server
 from consumers.lane import Lane
-from pipeline import limits
+from pipeline import limits, metrics
 from pipeline.budgets import latest_budget
-from pipeline.errors import StoreError
+from pipeline.errors import LogError, StoreError
+from pipeline.log import LogReader, Watermarks
 from pipeline.process import TagBudget
 from pipeline.store import Store
 
+_say = structlog.get_logger()
+
 _EVERY_SECONDS = 1.0
-_STALE_SECONDS = 10.0
-_COLUMNS = ("log_id", "log_partition", "position", "complete_through", "reported_at")
+_STALE_SECONDS = 4.0  # less than TRUST_UPTIME_SECONDS: an intent names a server that was up a moment ago
+_ALARM_SECONDS = 60.0  # between two alarms of one kind
+_IN_FLIGHT_MICROS = 500_000  # received and not yet in the log: a publish takes a fraction of a second
+
+
+class _Standing(NamedTuple):
+    """A lane as it stood at one moment of the poll thread."""
+
+    partition: int
+    position: int
+    through: int  # unix us: receipts up to here are stored
+    idle: bool  # nothing read and not stored
 
 
 class Beside:
-    """One thread of its own, so that a store that hangs never holds up the poll thread."""
+    """One thread of its own, so that a store or a log that hangs never holds up the poll thread."""
 
-    def __init__(self, store: Store, log_id: str) -> None:
+    def __init__(self, store: Store, log: LogReader) -> None:
         self._store = store
-        self._log_id = log_id
+        self._log = log
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="beside")
         self._server: tuple[ServerClock, float] | None = None
         self._budget: TagBudget | None = None
         self._next_ask = 0.0
         self._next_budget = 0.0
         self._next_report = 0.0
+        self._next_alarm = 0.0
 
     def close(self) -> None:
         """Finish what was begun."""
-        self._thread.shutdown(wait=True)
+        self._thread.shutdown(wait=True, cancel_futures=True)
 
     def clock(self) -> ServerClock | None:
         """The server's start and time; None while it cannot be reached."""
@@ -46,7 +63,8 @@ class Beside:
         if self._server is None or now - self._server[1] > _STALE_SECONDS:
             return None
         clock, asked = self._server
-        return ServerClock(clock.start, clock.now + int(now - asked))
+        since = now - asked
+        return clock._replace(now=clock.now + int(since), micros=clock.micros + int(since * 1e6))
 
     def _ask(self) -> None:
         try:
@@ -67,24 +85,54 @@ class Beside:
             self._budget = latest_budget(self._store, aged_seconds=limits.BUDGET_AGE_SECONDS)
 
     def report(self, lanes: Iterable[Lane]) -> None:
-        """How far each partition is stored; an idle one is complete up to now."""
+        """How far each partition is stored, and how far behind its end."""
         now = time.monotonic()
         if now < self._next_report:
             return
         self._next_report = now + _EVERY_SECONDS
-        wall = int(time.time() * 1e6)
-        rows = []
-        for lane in lanes:
-            idle = lane.windows is not None and not lane.buffer and lane.intent is None and lane.inherited is None
-            # Received but not yet read: the log hands a record over within a fraction of a second.
-            through = max(lane.complete_through, wall - 500_000) if idle else lane.complete_through
-            if through:
-                rows.append((self._log_id, lane.partition, lane.position, through, wall))
-        if rows:
-            self._thread.submit(self._tell, rows)
+        clock = self.clock()
+        standing = [
+            _Standing(lane.partition, lane.position, lane.complete_through, _idle(lane))
+            for lane in lanes
+            if lane.windows is not None
+        ]
+        if standing and clock is not None:
+            self._thread.submit(self._tell, standing, clock.micros)
 
-    def _tell(self, rows: Sequence[tuple[object, ...]]) -> None:
+    def _tell(self, standing: list[_Standing], moment: int) -> None:
+        """`moment`: the store's clock (unix us) when the lanes stood so; machines' clocks are never compared."""
         try:
-            self._store.insert("progress", _COLUMNS, by_column(rows))
-        except StoreError:
-            return  # told again a second later
+            ends = self._log.ends(one.partition for one in standing)
+        except LogError:
+            return  # what the log holds by now is not known, so nothing is claimed
+        self._measure(standing, ends)
+        rows = [
+            # An idle partition whose end is stored is complete up to that moment.
+            (one.partition, one.position, max(one.through, moment - _IN_FLIGHT_MICROS))
+            if one.idle and one.position >= ends[one.partition].high
+            else (one.partition, one.position, one.through)
+            for one in standing
+        ]
+        with suppress(StoreError):  # told again a second later
+            self._store.execute(
+                "INSERT INTO progress (log_id, log_partition, position, complete_through, reported_at) "
+                "SELECT {log:String}, p.1, p.2, fromUnixTimestamp64Micro(p.3, 'UTC'), now64(6) "
+                "FROM (SELECT arrayJoin({rows:Array(Tuple(UInt32, UInt64, Int64))}) AS p) WHERE p.3 > 0",
+                {"log": self._log.log_id, "rows": rows},
+            )
+
+    def _measure(self, standing: list[_Standing], ends: dict[int, Watermarks]) -> None:
+        late = []
+        for one in standing:
+            low, high = ends[one.partition]
+            metrics.lag_records.labels(str(one.partition)).set(max(0, high - one.position))
+            # Less is left to the log's retention than lies behind: what is not stored will be deleted there.
+            if high - low > limits.BATCH_ROWS and high - one.position > (high - low) * limits.LAG_ALARM_SHARE:
+                late.append(one.partition)
+        if late and time.monotonic() >= self._next_alarm:
+            self._next_alarm = time.monotonic() + _ALARM_SECONDS
+            _say.error("lag_nears_the_end_of_the_log", partitions=late)
+
+
+def _idle(lane: Lane) -> bool:
+    return not lane.buffer and lane.intent is None and lane.inherited is None

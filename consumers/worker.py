@@ -25,7 +25,7 @@ from pipeline.errors import LogError, LogLost, PercapitaError, StoreError
 from pipeline.log import Entry, LogReader, Position
 from pipeline.process import ROW_VERSION, Context, decode_all, set_aside
 from pipeline.row import DeadLetter, Row
-from pipeline.store import Store
+from pipeline.store import TOO_MANY_PARTS_CODE, Store
 
 _say = structlog.get_logger()
 
@@ -53,7 +53,7 @@ class Worker:
         self._session_seconds = session_seconds
         self._lanes: dict[int, Lane] = {}
         self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="insert")
-        self._beside = Beside(store, log.log_id)
+        self._beside = Beside(store, log)
         self._stopping = Flag()
         self._paused: set[int] = set()
         self._last_commit = time.monotonic()
@@ -109,11 +109,19 @@ class Worker:
 
     def _hold_back(self) -> None:
         """Pause partitions whose buffer is full; poll on, so that the group keeps this member."""
-        share = max(limits.BATCH_ROWS * 2, limits.BUFFER_RECORDS // max(1, len(self._lanes)))
-        full = {p for p, lane in self._lanes.items() if len(lane.buffer) >= share}
+        lanes = max(1, len(self._lanes))
+        share = max(limits.BATCH_ROWS * 2, limits.BUFFER_RECORDS // lanes)
+        size = limits.BUFFER_BYTES // lanes
+        full = {p for p, lane in self._lanes.items() if len(lane.buffer) >= share or lane.buffered_bytes >= size}
         if full - self._paused:
             self._log.pause(full - self._paused)
-        roomy = {p for p in self._paused - full if p in self._lanes and len(self._lanes[p].buffer) < share // 2}
+        roomy = {
+            p
+            for p in self._paused - full
+            if p in self._lanes
+            and len(self._lanes[p].buffer) < share // 2
+            and self._lanes[p].buffered_bytes < max(1, size // 2)
+        }
         if roomy:
             self._log.resume(roomy)
         self._paused = (self._paused | full) - roomy
@@ -307,7 +315,10 @@ class Worker:
             return self._settle(lane, deadline)
         except StoreError as error:
             _say.warning("insert_in_doubt", partition=lane.partition, attempt=lane.intent.attempt, detail=error.detail)
-            return InDoubt(lane.intent.attempt + 1, min(5.0, 0.1 * 2 ** min(lane.intent.attempt, 6)))
+            wait = min(5.0, 0.1 * 2 ** min(lane.intent.attempt, 6))
+            if error.store_code == TOO_MANY_PARTS_CODE:
+                wait = limits.TOO_MANY_PARTS_SECONDS
+            return InDoubt(lane.intent.attempt + 1, wait)
 
     def _make(self, lane: Lane) -> Made:
         assert lane.windows is not None
@@ -321,11 +332,18 @@ class Worker:
         made = self._make(lane)
         token = self._token(lane, lane.intent.end, lane.entries)
         lane.settling = _Settling(made, token)
+        self._store_dead(made.dead, token)
         if lane.abandoned or time.monotonic() > deadline:
             return InDoubt(1, 0.0)
-        self._store_dead(made.dead, token)
         if len(made.rows):
-            self._store.insert("events", Row._fields, made.rows.columns, token=token, deadline=limits.INSERT_SECONDS)
+            self._store.insert(
+                "events",
+                Row._fields,
+                made.rows.columns,
+                token=token,
+                deadline=limits.INSERT_SECONDS,
+                not_after=deadline,
+            )
         remember(made.stamps, lane.windows)
         return _stored(lane.intent.end, made)
 

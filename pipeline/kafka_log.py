@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # exported, but not by name
 from confluent_kafka.cimpl import NewTopic
 
 from pipeline import limits
@@ -177,6 +177,7 @@ class KafkaReader:
         self._on_lost: Callable[[set[int]], None] = lambda _: None
         self._commit_started: float | None = None
         self._left = False
+        self._admin = AdminClient({"bootstrap.servers": settings.bootstrap})
         self._session_seconds = session_seconds
         self._consumer = Consumer(
             {
@@ -316,6 +317,18 @@ class KafkaReader:
         except KafkaException as error:
             raise LogError(error.args[0].str()) from None
         return Watermarks(low, high)
+
+    def ends(self, partitions: Iterable[int]) -> dict[int, Watermarks]:
+        asked = [TopicPartition(self._topic, n) for n in partitions]
+        found: dict[int, list[int]] = {}
+        for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):  # type: ignore[no-untyped-call]  # has no types
+            answers = self._admin.list_offsets(dict.fromkeys(asked, spec), request_timeout=5)
+            for part, answer in answers.items():
+                try:
+                    found.setdefault(part.partition, []).append(answer.result(timeout=6).offset)
+                except (KafkaException, TimeoutError):
+                    raise LogError("the log's ends cannot be asked") from None
+        return {partition: Watermarks(*pair) for partition, pair in found.items()}
 
     def leave(self) -> None:
         self._left = True

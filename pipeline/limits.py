@@ -52,6 +52,9 @@ BATCH_ROWS = 20_000  # rows of one insert
 BATCH_LOG_BYTES = 32 * 1024 * 1024
 FLUSH_SECONDS = 0.25  # the first record of a batch waits no longer
 BUFFER_RECORDS = 60_000  # read ahead per worker; then the partitions are paused
+BUFFER_BYTES = 96 * 1024 * 1024  # the same in bytes: records of 1 MiB are few
+LAG_ALARM_SHARE = 0.5  # of what the log holds: further behind than this is an alarm, its retention deletes unseen
+TOO_MANY_PARTS_SECONDS = 5  # no try before this when the store says that merges cannot keep up
 SESSION_SECONDS = 10
 COMMIT_SECONDS = 5  # a commit that takes longer ends the process
 INSERT_SECONDS = 60
@@ -59,7 +62,11 @@ COMMIT_METADATA_BYTES = 4_096
 DEAD_LETTER_RATIO = 0.5  # of the last DEAD_LETTER_SAMPLE records; above it the worker stops
 DEAD_LETTER_SAMPLE = 2_000
 TRUST_SECONDS = 3_600  # an intent younger than this is inside every deduplication window
-LEASE_SECONDS = 15  # of an auditor's turn, renewed before each repair; one that died holds up the next no longer than this
+TRUST_UPTIME_SECONDS = 6  # of the server when the intent was planned: younger ones cannot be told from their successor
+LEASE_SECONDS = (
+    15  # of an auditor's turn, renewed before each repair; one that died holds up the next no longer than this
+)
+SCRATCH_SECONDS = 3_600  # a scratch table older than this belongs to nobody
 AUDIT_SECONDS = 2  # between looks for doubtful hours: repaired within a minute, unasked
 AUDIT_CLOSED_SECONDS = 60  # between looks for closed hours
 AUDIT_CLOSED_AFTER_SECONDS = 15 * 60  # an hour is closed when stragglers of live traffic are in

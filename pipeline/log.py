@@ -81,6 +81,9 @@ class LogReader(Protocol):
     def watermarks(self, partition: int) -> Watermarks:
         """What the partition holds."""
 
+    def ends(self, partitions: Iterable[int]) -> dict[int, Watermarks]:
+        """The same of several, asked of the log now. The one method that any thread may call. Raises LogError."""
+
     def on_change(
         self,
         assigned: Callable[[dict[int, Position]], None],
@@ -190,6 +193,10 @@ class InProcessLog:
 
     def watermarks(self, partition: int) -> Watermarks:
         return Watermarks(self._low, self._next)
+
+    def ends(self, partitions: Iterable[int]) -> dict[int, Watermarks]:
+        with self._lock:
+            return {partition: Watermarks(self._low, self._next) for partition in partitions}
 
     def on_change(
         self,

@@ -6,6 +6,7 @@ ClickHouse over HTTP and chDB in process are the same client class behind two co
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import threading
 import time
@@ -13,7 +14,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 from urllib.parse import urlsplit
 
 import clickhouse_connect
@@ -31,6 +32,7 @@ MIGRATIONS = Path(__file__).resolve().parent.parent / "clickhouse"
 _DATA_CODES = frozenset({6, 27, 38, 41, 43, 53, 69, 70, 72, 131, 407, 349})
 # Not worth a word of their own in logs: the statement is not to be repeated as it stands.
 THROW_IF_CODE = 395
+TOO_MANY_PARTS_CODE = 252
 
 
 Array = npt.NDArray[np.void]
@@ -58,9 +60,11 @@ class Store(Protocol):
         *,
         token: str = "",
         deadline: float = 60,
+        not_after: float = math.inf,
     ) -> None:
         """Insert one block given by column. `token` deduplicates it in the table and in every rollup behind it.
 
+        `deadline` is how many seconds the server may take; nothing is sent after `not_after` (monotonic seconds).
         Raises StoreError; with `data_error` when the rows are at fault, else the outcome is in doubt.
         """
 
@@ -249,6 +253,7 @@ class ClickHouse:
         *,
         token: str = "",
         deadline: float = 60,
+        not_after: float = math.inf,
     ) -> None:
         settings: dict[str, Any] = {
             "async_insert": 0,
@@ -274,6 +279,7 @@ class ClickHouse:
             )
             context.req_block_size = max(1, len(data[0]))  # one block: a token names one
             context.__class__ = _Once
+            cast("_Once", context).not_after = not_after
             client.insert(data=data, context=context)
 
     def insert_where(
@@ -362,11 +368,14 @@ class _Once(InsertContext):
     first is in doubt: the server may have been another one by then, which knows nothing of the token."""
 
     _sent = False
+    not_after: float
 
     def next_block(self) -> Generator[Any, None, None]:
-        """Raises OperationalError when it is asked for a second time."""
+        """Raises OperationalError when it is asked for a second time, or too late."""
         if self._sent:
             raise OperationalError("the connection was closed before the answer")
+        if time.monotonic() > self.not_after:
+            raise OperationalError("too late to be sent")
         self._sent = True
         yield from super().next_block()
 

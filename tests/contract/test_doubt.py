@@ -12,6 +12,7 @@ from consumers.audit import audit
 from consumers.doubt import Doubt, ask_server, mark_doubtful, trusted
 from consumers.history import History
 from consumers.intents import Intent, Versions
+from pipeline import limits
 from pipeline.errors import StoreError
 from pipeline.row import DeadLetter, Row, Rows
 from pipeline.store import ClickHouse
@@ -43,7 +44,9 @@ class Range:
         self.store.insert("events", Row._fields, self.rows.at(places).columns, token=token or self.token)
 
     def intent(self, *, start_off: int = 0, age: int = 0) -> Intent:
-        server = ask_server(self.store)
+        """As a worker would have committed it to a server that has been up for long enough."""
+        while (server := ask_server(self.store)).now - server.start < limits.TRUST_UPTIME_SECONDS:
+            time.sleep(0.1)
         return Intent(COUNT, VERSIONS, server.start + start_off, server.now - age)
 
     def settle(self, *, end_in: int = 60) -> int:
@@ -86,6 +89,12 @@ def test_a_token_of_another_server_is_no_evidence(store: ClickHouse, start_off: 
     batch = Range(store)
     assert not batch.doubt.retry_under_token(batch.intent(start_off=start_off), can_reproduce=True)
     assert batch.counted()[0] == 0
+
+
+def test_a_token_of_a_server_that_was_hardly_up_is_no_evidence(store: ClickHouse) -> None:
+    server = ask_server(store)
+    young = Intent(COUNT, VERSIONS, server.start, server.start + limits.TRUST_UPTIME_SECONDS - 1)
+    assert not trusted(young, server, server)
 
 
 def test_a_token_as_old_as_the_window_is_no_evidence(store: ClickHouse) -> None:

@@ -188,6 +188,9 @@ class Member:
         with self._log._changed:
             return Watermarks(self._log._low[partition], self._log._next[partition])
 
+    def ends(self, partitions: Iterable[int]) -> dict[int, Watermarks]:
+        return {partition: self.watermarks(partition) for partition in partitions}
+
     def leave(self) -> None:
         """See `pipeline.log.LogReader`. What is owned is asked back first, so that what is finished can be committed."""
         if self._left:
