@@ -1,7 +1,8 @@
 # make up      run the product on this machine        make test    run the tests
 # make check   style, types, layers                   make bench B=B1
+# make fuzz SECONDS=60                                  bytes nobody wrote, to the decoder and the query parameters
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check format bench lock
+.PHONY: help setup up test check format bench fuzz lock
 
 PYTHON ?= python3
 VENV := .venv
@@ -40,6 +41,12 @@ format: setup
 bench: setup
 	@$(BIN)/python -m bench $(B) $(ARGS)
 
+SECONDS ?= 60
+fuzz: setup
+	@test -d .build/fuzz/atheris || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --target .build/fuzz -r requirements-fuzz.lock
+	@PYTHONPATH=.build/fuzz $(BIN)/python -m tests.fuzz $(SECONDS)
+
 lock:
 	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header pyproject.toml --group test --group check --group build -o requirements-dev.lock
 	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header pyproject.toml --group build -c requirements-dev.lock -o requirements.lock
+	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --group fuzz -o requirements-fuzz.lock

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
 import time
+import zlib
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
+import pytest
+from backports import zstd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import limits
-from pipeline.errors import PercapitaError
+from pipeline.body import depth, least_bytes
+from pipeline.encoding import decompress
+from pipeline.errors import BadBody, PercapitaError, TooLarge
 from pipeline.log import Entry
 from pipeline.parse import parse_batch
 from pipeline.price import PriceBook
@@ -21,8 +29,11 @@ from pipeline.record import Account, to_record
 from pipeline.row import Row
 from pipeline.usage import Usage
 from pipeline.wire import FIELDS
+from query.question import Filter, parse_question
+from tests.fuzz.targets import NAMES, TAKES, ask, decode
 
 NOW = time.time_ns() // 1000
+COMPRESSED = {"gzip": gzip.compress, "deflate": zlib.compress, "zstd": zstd.compress}
 CONTEXT = Context(PriceBook())
 TYPES = st.sampled_from(
     ["application/json", "application/x-ndjson", "application/json; charset=utf-8", "text/plain", ""]
@@ -59,6 +70,35 @@ EVENT = st.dictionaries(st.sampled_from(sorted(FIELDS)) | st.text(max_size=8), J
 )  # fmt: skip
 
 
+WIRE = (
+    b'[{"type":"llm","provider":"openai","usage":{"prompt_tokens":10,"prompt_tokens_details":{"cached_tokens":3}},"latency_ms":1.5,'
+    b'"metadata":{"tags":{"userId":"ada","plan":"pro"}},"prompt":[{"a":"\\ud83d\\ude00 \\n"}],"timestamp":"2026-11-18T10:00:00Z"},{"type":"log"}]'
+)
+TOKENS_OF_JSON = st.sampled_from([
+    b"NaN", b"-Infinity", b"1e999", b"null", b"true", b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b"\\ud800", b"\\u0000", b"\0", b"\xff",
+    b"\xef\xbb\xbf", b" ", b"\n", b"7" * 500, b'"type":"log",', b'"events":', b"-0", b"0.1e-400", b"[" * 70, b"\xf0\x9f\x92\xa9",
+])  # fmt: skip
+
+
+@st.composite
+def mutated(draw: st.DrawFn, original: bytes = WIRE) -> bytes:
+    """Good bytes with a few cuts, copies and tokens where they do not belong."""
+    text = original
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, len(text)))
+        end = min(len(text), at + draw(st.integers(0, 30)))
+        what = draw(st.integers(0, 3))
+        if what == 0:
+            text = text[:at] + text[end:]
+        elif what == 1:
+            text = text[:end] + text[at:end] + text[end:]
+        elif what == 2:
+            text = text[:at] + draw(TOKENS_OF_JSON) + text[at:]
+        else:
+            text = text[:at] + draw(st.binary(max_size=3)) + text[end:]
+    return text
+
+
 def parsed(body: bytes, kind: str) -> list[Any]:
     """Every event of a body, after the checks that hold for any body."""
     try:
@@ -84,6 +124,112 @@ def test_any_bytes(body: bytes, kind: str) -> None:
 @given(value=JSON, kind=TYPES)
 def test_any_json(value: Any, kind: str) -> None:
     parsed(json.dumps(value).encode(), kind)
+
+
+@settings(max_examples=500, deadline=None)
+@given(body=mutated(), choice=st.integers(0, 48))
+def test_json_that_was_damaged_on_its_way(body: bytes, choice: int) -> None:
+    decode(bytes([choice]) + body)
+
+
+@settings(max_examples=400, deadline=None)
+@given(body=mutated())
+def test_a_body_is_json_to_us_only_if_a_strict_reader_takes_it_but_for_nan_and_surrogates(body: bytes) -> None:
+    try:
+        batch = parse_batch(body, "application/json", NOW)
+    except PercapitaError:
+        return
+    text = body.decode()
+    if batch.events and not any(event.flags for event in batch.events) and not batch.rejected:
+        value = msgspec.json.decode(text)
+        events = value["events"] if isinstance(value, dict) and "events" in value else value
+        assert len(batch.events) == (len(events) if isinstance(events, list) else 1)
+        again = json.loads(text)
+        assert again == value
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), encoding=st.sampled_from(["gzip", "deflate", "zstd"]))
+def test_what_was_compressed_comes_back_and_what_was_damaged_never_as_something_else(
+    data: st.DataObject, encoding: str
+) -> None:
+    body = data.draw(st.binary(max_size=2000) | st.just(WIRE * 50))
+    encoded = COMPRESSED[encoding](body)
+    assert decompress(encoded, encoding, limits.BODY_BYTES) == body
+    try:
+        # zlib, gzip and zstd as we write them carry a checksum or an end that damage breaks; else nothing was lost.
+        read = decompress(data.draw(mutated(encoded)), encoding, limits.BODY_BYTES)
+    except (BadBody, TooLarge):
+        return
+    assert isinstance(read, bytes)
+
+
+@settings(max_examples=200, deadline=None)
+@given(size=st.integers(0, 3000), cap=st.integers(0, 3000), encoding=st.sampled_from(["gzip", "deflate", "zstd", ""]))
+def test_the_cap_counts_bytes_after_decompression_to_the_byte(size: int, cap: int, encoding: str) -> None:
+    body = bytes(size)
+    encoded = COMPRESSED[encoding](body) if encoding else body
+    if size <= cap:
+        assert decompress(encoded, encoding, cap) == body
+    else:
+        with pytest.raises(TooLarge):
+            decompress(encoded, encoding, cap)
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.text(alphabet='[]{}",\\:a \n0NaI', max_size=60))
+def test_depth_is_that_of_the_nesting_and_escapes_do_not_hide_it(text: str) -> None:
+    raw = text.encode()
+    try:
+        value = json.loads(text)
+    except ValueError:
+        depth(raw)
+        return
+    assert depth(raw) == nesting(value)
+
+
+def nesting(value: Any) -> int:
+    if isinstance(value, dict):
+        return 1 + max(map(nesting, value.values()), default=0)
+    if isinstance(value, list):
+        return 1 + max(map(nesting, value), default=0)
+    return 0
+
+
+@settings(max_examples=300, deadline=None)
+@given(value=JSON, indent=st.none() | st.integers(0, 4), ascii_only=st.booleans())
+def test_the_least_size_is_never_above_the_compact_one(value: Any, indent: int | None, ascii_only: bool) -> None:
+    try:
+        raw = json.dumps(value, indent=indent, ensure_ascii=ascii_only).encode()
+        compact = msgspec.json.encode(msgspec.json.decode(raw))
+    except (UnicodeEncodeError, msgspec.MsgspecError):
+        return
+    numbers = sum(len(str(n)) for n in re.findall(rb"[-+.eE0-9]+", raw))  # as spelled; a reader may spell them shorter
+    assert least_bytes(raw) <= len(compact) + numbers
+
+
+PAIRS = st.lists(
+    st.tuples(
+        st.sampled_from([*sorted(NAMES), "tag.plan", "tag.plan!", "tag.", "tags.plan", "userId!", "windw", ""]) | st.text(max_size=8),
+        st.sampled_from(["7d", "mtd", "28", "2026-11-01", "0", "253402300799000", "spend", "-events", "day,tag.plan", "previous", "Europe/Berlin", ""])
+        | st.text(max_size=20)
+        | st.integers(-(2**65), 2**65).map(str)
+        | st.datetimes().map(lambda d: d.isoformat()),
+    ),
+    max_size=6,
+)  # fmt: skip
+
+
+@settings(max_examples=500, deadline=None)
+@given(pairs=PAIRS)
+def test_parameters_become_a_question_or_a_refusal(pairs: list[tuple[str, str]]) -> None:
+    ask(urlencode(pairs, errors="replace").encode())
+    try:
+        question = parse_question("a", pairs, NOW, takes=TAKES, restriction=[("org", "acme")])
+    except PercapitaError as error:
+        assert 400 <= error.status < 500  # noqa: PT017  # the kind of the error is the promise
+        return
+    assert question.filters[-1] == Filter("tag.org", ("acme",))
 
 
 @settings(max_examples=600, deadline=None)
