@@ -11,13 +11,14 @@ from itertools import cycle
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from pipeline import limits
 from tests.faults.crash_points.batches import Batch, make_batches
 from tests.faults.crash_points.damage import Damage
 from tests.faults.crash_points.points import RAW, Point
 from tests.faults.crash_points.trial import Crash, Outcome, Owner, Prepared, Room, RowKey
 
-# A server killed at this age cannot be taken for the next one, whose start is compared in whole seconds.
-GROWN_SECONDS = 3.0
+# Of a server as old as this a token would be evidence, were it not for the restart; in whole seconds, so one more.
+GROWN_SECONDS = limits.TRUST_UPTIME_SECONDS + 2.0
 
 Stage = Literal["insert", "settling", "repair"]
 
@@ -31,7 +32,7 @@ class Variant:
     owners: Sequence[Owner] = ("same", "waiting")  # in turn
     damage: Damage = "none"
     torn_before: bool = False  # half a line of an earlier crash: the tokens are forgotten at every restart
-    young: bool = False  # killed in the first second of its life
+    grown: bool = False  # killed when it is old enough for its tokens to be trusted
     stage: Stage = "insert"  # what the crash interrupts
     first_at: Callable[[Sequence[Point]], int] = lambda _: 0  # of the insert, where a later stage is interrupted
 
@@ -58,7 +59,7 @@ def _variants() -> Iterator[Variant]:
         yield Variant(f"power loss, {span}", months, ("same", "new"), "cut")
         yield Variant(f"torn line, {span}", months, ("new", "same"), "torn")
         yield Variant(f"torn before, {span}", months, ("new", "same"), torn_before=True)
-        yield Variant(f"young server, {span}", months, ("same", "new"), young=True)
+        yield Variant(f"grown server, {span}", months, ("same", "new"), grown=True)
         yield Variant(f"settling all, {span}", months, ("same", "new"), stage="settling", first_at=nothing_landed)
         yield Variant(f"repair, {span}", months, stage="repair", first_at=raw_alone_landed)
     yield Variant("settling half", 2, ("same", "new"), stage="settling", first_at=one_month_landed)
@@ -99,9 +100,9 @@ class Bench:
     def run(self, variant: Variant, crashes: Sequence[Crash]) -> Iterator[Outcome]:
         """The crashes one after another, in rooms that are left after a few."""
         reference = self.reference(variant.months)
-        size = 1 if variant.damage == "torn" or variant.young else self._trials
+        size = 1 if variant.damage == "torn" else self._trials
         for first in range(0, len(crashes), size):
-            age = 0.0 if variant.young else GROWN_SECONDS
+            age = GROWN_SECONDS if variant.grown else 0.0
             with self._room(reference.prepared, torn=variant.torn_before, age_seconds=age) as room:
                 for batch, crash in zip(reference.batches, crashes[first : first + size], strict=False):
                     yield room.trial(batch, crash, reference.rows)
@@ -134,7 +135,7 @@ class Bench:
             watched = room.trial(reference.batches[0], Crash(variant.first_at(reference.points[0])))
         return watched.settling_points if variant.stage == "settling" else watched.repair_points
 
-    def _room(self, prepared: Prepared, *, torn: bool = False, age_seconds: float = GROWN_SECONDS) -> Room:
+    def _room(self, prepared: Prepared, *, torn: bool = False, age_seconds: float = 0.0) -> Room:
         self._rooms += 1
         folder = Path(self._folder.name) / f"room-{self._rooms}"
         return Room(prepared, folder, torn=torn, age_seconds=age_seconds)
