@@ -42,7 +42,7 @@ class Made(NamedTuple):
     dead: list[DeadLetter]
     duplicates: int
     first_received: int  # unix us; 0 when nothing could be decoded
-    last_received: int
+    received: int  # the middle of the last ones: one clock that is ahead does not speak for all
 
 
 def make(
@@ -52,7 +52,7 @@ def make(
     maker = _Maker(log_id, context, windows, history, start)
     for first in range(0, len(entries), CHUNK_RECORDS):
         maker.take(entries[first : first + CHUNK_RECORDS])
-    return Made(maker.rows, maker.stamps, maker.dead, maker.duplicates, maker.first_received, maker.last_received)
+    return Made(maker.rows, maker.stamps, maker.dead, maker.duplicates, maker.first_received, maker.received)
 
 
 def remember(stamps: Sequence[Stamp], windows: Windows, refused: Collection[int] = ()) -> None:
@@ -85,7 +85,7 @@ class _Maker:
         self.stamps: list[Stamp] = []
         self.dead: list[DeadLetter] = []
         self.duplicates = 0
-        self.first_received = self.last_received = 0
+        self.first_received = self.received = 0
 
     def take(self, entries: Sequence[Entry]) -> None:
         """The next chunk."""
@@ -96,9 +96,9 @@ class _Maker:
         stamps = [_stamp(item) for item in decoded]
         partition = entries[0].partition
         received = [stamp.received_at for stamp in stamps]
-        self.first_received = min(received) if not self.first_received else min(self.first_received, *received)
-        self.last_received = max(self.last_received, *received)
         at = np.array(received, dtype=np.int64)
+        self.first_received = min(received) if not self.first_received else min(self.first_received, *received)
+        self.received = max(self.received, int(np.median(at)))
         self._seen |= self._stored_before(decoded, stamps, at, partition)
         starts = self._starts(decoded, stamps, at, partition)
         clean = clean_ones([item.envelope.event for item in decoded])

@@ -16,7 +16,7 @@ from pipeline.log import Entry
 
 
 class Stored(NamedTuple):
-    """A range is in the tables (or set aside); `received` is its latest time of receipt, unix us."""
+    """A range is in the tables (or set aside); `received` is about its latest time of receipt, unix us."""
 
     end: int
     rows: int

@@ -28,12 +28,13 @@ def serve(
     context: Context,
     *,
     session_seconds: float,
+    dead_letter_ratio: float,
     observe: Callable[[Stored], None],
 ) -> None:
     """Until SIGTERM or SIGINT: then finish what is planned and leave the group.
 
     Trouble with the log ends the member, not the process: another joins in its place. A log that has lost what is needed
-    (LogLost), or most of whose records cannot be processed, ends the process with the exception: that is a person's matter.
+    (LogLost), or most of whose records cannot be processed (Poisoned), ends the process with the exception: that is a person's matter.
     """
     stop = threading.Event()
     running: list[Worker] = []
@@ -50,7 +51,10 @@ def serve(
     _say.info("consumer_started", pid=os.getpid())
     while not stop.is_set():
         try:
-            worker = Worker(open_log(), store, context, session_seconds=session_seconds, observe=observe)
+            worker = Worker(
+                open_log(), store, context,
+                session_seconds=session_seconds, dead_letter_ratio=dead_letter_ratio, observe=observe,
+            )  # fmt: skip
             running[:] = [worker]
             if not stop.is_set():  # or it came between the two lines above
                 worker.run()

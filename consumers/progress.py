@@ -116,7 +116,7 @@ class Beside:
         with suppress(StoreError):  # told again a second later
             self._store.execute(
                 "INSERT INTO progress (log_id, log_partition, position, complete_through, reported_at) "
-                "SELECT {log:String}, p.1, p.2, fromUnixTimestamp64Micro(p.3, 'UTC'), now64(6) "
+                "SELECT {log:String}, p.1, p.2, least(fromUnixTimestamp64Micro(p.3, 'UTC'), now64(6)), now64(6) "
                 "FROM (SELECT arrayJoin({rows:Array(Tuple(UInt32, UInt64, Int64))}) AS p) WHERE p.3 > 0",
                 {"log": self._log.log_id, "rows": rows},
             )

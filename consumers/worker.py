@@ -21,7 +21,7 @@ from consumers.lane import InDoubt, Lane, Outcome, Rebuilt, Stored
 from consumers.progress import Beside
 from pipeline import limits
 from pipeline.budgets import read_budget
-from pipeline.errors import LogError, LogLost, PercapitaError, StoreError
+from pipeline.errors import LogError, LogLost, Poisoned, StoreError
 from pipeline.log import Entry, LogReader, Position
 from pipeline.process import ROW_VERSION, Context, decode_all, set_aside
 from pipeline.row import DeadLetter, Row
@@ -43,6 +43,7 @@ class Worker:
         *,
         observe: Observe = lambda _: None,
         session_seconds: float = limits.SESSION_SECONDS,
+        dead_letter_ratio: float = limits.DEAD_LETTER_RATIO,
         jobs: int = 2,
     ) -> None:
         self._log = log
@@ -51,6 +52,7 @@ class Worker:
         self._history = History(store, log.log_id)
         self._observe = observe
         self._session_seconds = session_seconds
+        self._dead_letter_ratio = dead_letter_ratio
         self._lanes: dict[int, Lane] = {}
         self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="insert")
         self._beside = Beside(store, log)
@@ -184,14 +186,16 @@ class Worker:
             lane.not_before = time.monotonic() + outcome.wait
 
     def _count_dead(self, outcome: Stored) -> None:
+        """Raises Poisoned when most of the last records could not be processed."""
         self._recent_dead += outcome.dead
         self._recent_records += outcome.rows + outcome.dead + outcome.duplicates
         if self._recent_records >= limits.DEAD_LETTER_SAMPLE:
-            if self._recent_dead > limits.DEAD_LETTER_RATIO * self._recent_records:
-                raise PercapitaError(
-                    "most records cannot be processed: stopped, so that a bad deploy sets nothing more aside"
-                )
+            dead, records = self._recent_dead, self._recent_records
             self._recent_dead = self._recent_records = 0
+            if dead > self._dead_letter_ratio * records:
+                raise Poisoned(
+                    f"{dead} of the last {records} records cannot be processed: stopped, lest all are set aside"
+                )
 
     def _plan(self, draining: bool) -> list[Lane]:
         """Lanes whose next job may start once their intent is committed."""
@@ -417,4 +421,4 @@ class _Settling:
 
 
 def _stored(end: int, made: Made) -> Stored:
-    return Stored(end, len(made.rows), len(made.dead), made.duplicates, made.first_received, made.last_received)
+    return Stored(end, len(made.rows), len(made.dead), made.duplicates, made.first_received, made.received)

@@ -83,6 +83,16 @@ def _churned(nemesis: Nemesis, load: Load, _: World) -> list[str]:
     return [] if changes >= 3 else [f"the fault never hit: {changes} changes of the group"]
 
 
+def _no_refusal(_: Nemesis, load: Load, __: World) -> list[str]:
+    slowest = load.slowest_ok
+    return [f"nothing was acknowledged for {slowest:.1f} s"] if slowest > 5 else []
+
+
+def _rejections(_: Nemesis, load: Load, __: World) -> list[str]:
+    wanted = ("rejected:timestamp_in_future", "rejected:timestamp_too_old")
+    return [f"the fault never hit: nothing is {what}" for what in wanted if not load.ledger.count(what)]
+
+
 def _breaks(rng: random.Random, seconds: float) -> list[Step]:
     """Dies before, during and after the insert, before the commit, and in every rule for doubt."""
     outside = [step for step in STEPS if step not in IN_DOUBT and "dead letters" not in step]
@@ -124,72 +134,128 @@ def _with_kills(plan: Plan) -> Plan:
     return both_plans
 
 
-FAULTS: dict[int, Fault] = {
-    1: Fault(
+FAULTS: dict[str, Fault] = {
+    "1": Fault(
         "kill -9 of collectors under load",
         every((0.6, 1.6), lambda r: ("kill_collector", (r.randrange(2), round(r.uniform(0, 0.6), 1)))),
         both(hit(collector_killed=3), _unknown),
     ),
-    2: Fault(
+    "2": Fault(
         "SIGTERM of collectors, rolling",
         every((0.5, 1.5), lambda r: ("restart_collector", (r.randrange(2),))),
         both(hit(collector_restarted=3), _only_503),
     ),
-    3: Fault("kill -9 of workers before, during and after an insert", _breaks, hit(broke=5), seconds=18),
-    4: Fault(
+    "3": Fault("kill -9 of workers before, during and after an insert", _breaks, hit(broke=5), seconds=18),
+    "4": Fault(
         "kill -9 of ClickHouse in mid-insert",
         every((2, 4), lambda r: ("kill_store", (round(r.uniform(0, 1.5), 1),))),
         hit(store_killed_in_mid_insert=1, store_killed=2),
         load={"rate": 800},
     ),
-    5: Fault(
+    "5": Fault(
         "kill -9 of the broker",
         every((7, 9), lambda r: ("kill_broker", (1, round(r.uniform(1, 2.5), 1)))),
         hit(broker_killed=2),
         seconds=14,
     ),
-    6: Fault(
+    "5b": Fault(
+        "kill -9 of the leader of three brokers",
+        every((12, 14), lambda r: ("kill_leader", (round(r.uniform(5, 7), 1),))),
+        hit(leader_killed=1),
+        world={"nodes": 3},
+        seconds=12,
+    ),
+    "5c": Fault(
+        "rolling restart of three brokers",
+        lambda *_: [Step(1, "roll_brokers", ())],
+        both(hit(broker_restarted=3), _no_refusal),
+        world={"nodes": 3},
+    ),
+    "6": Fault(
         "Kafka unreachable",
         every((12, 14), lambda r: (r.choice(("cut_log", "silence_log")), (round(r.uniform(8, 10), 1),))),
         _in_time,
         seconds=14,
     ),
-    7: Fault(
+    "7": Fault(
         "Kafka slow",
         every((7, 8), lambda r: ("slow_log", r.choice(((0.2, 0, 5), (0, 1024, 6), (0.05, 20_000, 6))))),
         hit(log_slow=2),
         seconds=15,
     ),
-    8: Fault(
+    "8": Fault(
         "ClickHouse away for long",
         lambda _, seconds: [Step(1, "stop_store", (seconds - 2,))],
         hit(events_taken_while_the_store_was_away=2_000),
         load={"rate": 1500},
     ),
-    9: Fault(
+    "9": Fault(
         "replies to inserts that are lost",
         every((0.8, 1.5), lambda _: ("lose_replies", (1, 0.7))),
         hit(replies_lost=3),
     ),
-    10: Fault(
+    "10": Fault(
         "a view that fails while the table succeeds",
         every((3, 4), lambda r: ("break_view", (round(r.uniform(0.8, 2), 1),))),
         hit(inserts_failed_by_the_view=2),
     ),
-    11: Fault("workers that join and leave all the time", _churn, _churned, seconds=14),
-    12: Fault("workers that sleep past their session and wake", _sleepers, hit(broke=2), seconds=22),
-    13: Fault("poison straight into the topic", _poison, hit(poisoned=10), seconds=8),
-    17: Fault(
+    "11": Fault("workers that join and leave all the time", _churn, _churned, seconds=14),
+    "12": Fault("workers that sleep past their session and wake", _sleepers, hit(broke=2), seconds=22),
+    "12b": Fault(
+        "inserts that outlive their worker",
+        lambda _, seconds: [Step(1, "slow_view", (seconds,))],
+        hit(inserts_that_outlived_their_worker=1),
+        seconds=10,
+        load={"rate": 150},
+    ),
+    "13": Fault("poison straight into the topic", _poison, hit(poisoned=10), seconds=8),
+    "14": Fault(
+        "everything poison after a bad deploy",
+        lambda _, seconds: [Step(1, "bad_deploy", (seconds,))],
+        hit(workers_stopped_by_the_ratio=1, dead_letters_replayed=1_000),
+        load={"rate": 1000},
+        seconds=16,
+    ),
+    "15": Fault(
+        "Kafka's disk fills",
+        every((9, 10), lambda r: ("fill_log", (round(r.uniform(0.87, 0.93), 2), 6.0))),
+        hit(refused_on_a_full_disk=3),
+        world={"disks": {"kafka": 512}},
+        seconds=12,
+    ),
+    "15b": Fault(
+        "one of three brokers' disks is full to the last byte",
+        lambda _, seconds: [Step(1, "drown_broker", (seconds,))],
+        hit(events_taken_beside_a_full_disk=500),
+        world={"nodes": 3, "disks": {"kafka": 256}},
+        load={"pad": 4000, "rate": 300},
+        seconds=20,
+    ),
+    "16": Fault(
+        "ClickHouse's disk is full",
+        every((8, 9), lambda r: ("fill_store", (round(r.uniform(4, 6), 1),))),
+        hit(inserts_failed_on_a_full_disk=2),
+        world={"disks": {"clickhouse": 384}},
+        seconds=14,
+    ),
+    "17": Fault(
         "a flood of repeats, across restarts",
         _with_kills(every((1.5, 3), lambda r: ("kill_collector", (r.randrange(2), 0.2)))),
         hit(worker_killed=2),
         load={"repeats": 0.7, "rate": 250},
     ),
-    18: Fault("two accounts with identical ids, users and seconds", lambda *_: [], hit(), seconds=5),
-    19: Fault(
+    "18": Fault("two accounts with identical ids, users and seconds", lambda *_: [], hit(), seconds=5),
+    "19": Fault(
         "canaries in content, with 3 and 13",
         lambda rng, seconds: sorted([*_breaks(rng, seconds / 2)[:3], *_poison(rng, seconds)[:3]]),
         hit(poisoned=5, broke=1),
         seconds=14,
+    ),
+    "20": Fault(
+        "clocks a day off, events ten years off",
+        lambda _, seconds: [Step(0, "wrong_clocks", (seconds,))],
+        both(hit(clocks_off=4), _rejections),
+        load={"odd_times": 0.05},
+        seconds=12,
     ),
 }

@@ -36,16 +36,18 @@ class Load:
     """Runs in a thread of its own between `start` and `finish`.
 
     `rate` is events a second over all tenants; each tenant gets the same events, ids, users and seconds as its neighbours.
-    `repeats` is the share of batches that are sent again after they were acknowledged, up to 20 times.
+    `repeats` is the share of batches that are sent again after they were acknowledged, up to 20 times; `old` the share of
+    events of last month, `odd_times` of ten years ago or ahead; `pad` makes prompts so many characters longer.
     """
 
     def __init__(
         self, urls: Sequence[str], tenants: Sequence[Tenant], ledger: Ledger, *, seed: int, rate: float = 400,
         repeats: float = 0.02, batch: int = 20, senders: int = 6, timeout: float = 8.0, old: float = 0.03, pad: int = 0,
+        odd_times: float = 0.0,
     ) -> None:  # fmt: skip
         self.urls, self.tenants, self.ledger = list(urls), list(tenants), ledger
         self.rate, self.repeats, self.batch = rate, repeats, batch
-        self.old, self.pad = old, pad
+        self.old, self.pad, self.odd_times = old, pad, odd_times
         self._senders, self._timeout = senders, timeout
         self._rng = random.Random(seed)
         self._stop = threading.Event()
@@ -90,6 +92,9 @@ class Load:
     def _changed(self, event: dict[str, Any]) -> dict[str, Any]:
         """Some live, some of minutes ago as they come, a few of last month: batches then span two partitions."""
         now = int(time.time() * 1000)
+        if self._rng.random() < self.odd_times:
+            event["timestamp"] += self._rng.choice((1, -1)) * 3_650 * 86_400_000
+            return event
         kind = self._rng.random()
         if kind < self.old:
             event["timestamp"] -= 40 * 86_400_000

@@ -5,6 +5,7 @@ Every verb counts its hits; a fault whose proof finds no hit has failed.
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import threading
@@ -139,7 +140,77 @@ class Nemesis:
         self.hits[hit] += 1
         return code
 
+    def bad_deploy(self, seconds: float) -> None:
+        """Every worker runs a version that can process nothing, and a supervisor that starts it again and again; then the good one."""
+        world = self.world
+        world.worker_environment["FAULT_DEPLOY"] = "bad"
+        self._restart_workers()
+        time.sleep(seconds)
+        world.worker_environment.clear()
+        self._restart_workers()
+        self.hits["workers stopped by the ratio"] += sum(one.ends.count(1) for one in world.workers)
+        time.sleep(2)
+        told = json.loads(world.stack.run("dead-letters", "replay", "--json"))
+        self.hits["dead letters replayed"] += told["replayed"]
+        if told["left"]:
+            self.complaints.append(f"I1: {told['left']} dead letters of a bad deploy could not be replayed")
+
+    def _restart_workers(self) -> None:
+        for one in self.world.workers:
+            with one.lock:
+                one.kill(signal.SIGTERM)
+        for one in self.world.workers:
+            one.start()
+
+    # --- disks
+
+    def fill_store(self, seconds: float) -> None:
+        """Not a byte is left on ClickHouse's disk for a while."""
+        disk, before = self.world.disks["clickhouse"], self.world.logged("insert_in_doubt")
+        disk.fill()
+        time.sleep(seconds)
+        disk.empty()
+        self.hits["inserts failed on a full disk"] += self.world.logged("insert_in_doubt") - before
+
+    def fill_log(self, share: float, seconds: float) -> None:
+        """Kafka's disk passes what is left for what was accepted already; the broker must not die of more."""
+        disk, ledger = self.world.disks["kafka"], self.load.ledger
+        before = ledger.answers.get("unavailable", 0)
+        disk.fill(share)
+        time.sleep(seconds)
+        if not self.world.stack.kafka.runs(1):
+            self.complaints.append("the broker died of a full disk")
+        disk.empty()
+        self.hits["refused on a full disk"] += ledger.answers.get("unavailable", 0) - before
+
+    def drown_broker(self, seconds: float) -> None:
+        """Not a byte is left on one broker's disk, of three: it may die, the others go on."""
+        kafka, disk, before = self.world.stack.kafka, self.world.disks["kafka"], self.load.ledger.count("ok")
+        disk.fill()
+        time.sleep(seconds)
+        self.hits["events taken beside a full disk"] += self.load.ledger.count("ok") - before
+        self.hits["brokers that died"] += not kafka.runs(1)
+        disk.empty()
+        kafka.restart(1)
+        kafka.wait_in_sync(self.world.stack.topic)
+
     # --- the store
+
+    def slow_view(self, seconds: float) -> None:
+        """An insert takes so long that its worker dies first: the next owner must wait for it, or it must come to nothing."""
+        world, store = self.world, self.world.stack.store
+        with self._store:
+            store.execute("CREATE TABLE IF NOT EXISTS slow_rows (n UInt8) ENGINE = Null")
+            store.execute(
+                "CREATE MATERIALIZED VIEW IF NOT EXISTS slows TO slow_rows AS SELECT sleep(2.5) AS n FROM usage_hours LIMIT 1"
+            )
+            time.sleep(0.5)
+            deadline = time.monotonic() + seconds
+            while time.monotonic() < deadline:
+                world.break_at("during the insert", signal.SIGKILL, 0.6)
+                if world.broke(4) and self._insert_runs(0.5):
+                    self.hits["inserts that outlived their worker"] += 1
+            store.execute("DROP VIEW slows")
 
     def kill_store(self, down: float, *, wait_for_insert: float = 3.0) -> None:
         """SIGKILL in the middle of an insert."""
@@ -249,10 +320,14 @@ class Nemesis:
         """SIGKILL of the broker that leads most partitions, of three; it comes back later."""
         kafka = self.world.stack.kafka
         node = kafka.leader_of_most(self.world.stack.topic)
+        self.load.slowest_ok = 0.0
         kafka.kill(node)
         self.hits["leader killed"] += 1
         time.sleep(down)
+        if self.load.slowest_ok > 5:
+            self.complaints.append(f"nothing was acknowledged for {self.load.slowest_ok:.1f} s after a leader died")
         kafka.restart(node)
+        kafka.wait_in_sync(self.world.stack.topic)
 
     def roll_brokers(self) -> None:
         """SIGTERM and up again, one broker after the other, each when the one before is in step."""
@@ -304,14 +379,33 @@ class Nemesis:
     def poison(self, count: int, seed: int) -> None:
         """Records that nobody can process, straight into the topic."""
         rng = random.Random(seed)
-        producer = Producer({"bootstrap.servers": self.world.stack.kafka.bootstrap})
+        producer = Producer({"bootstrap.servers": self.world.stack.kafka.bootstrap, "log_level": 0})
         for _ in range(count):
             producer.produce(
                 self.world.stack.topic, value=rng.choice(POISON), partition=rng.randrange(self.world.stack.partitions)
             )
-        if producer.flush(20):
+        if producer.flush(90):  # the broker may be down just now
             raise TimeoutError("the poison did not reach the log")
         self.hits["poisoned"] += count
+
+    # --- clocks
+
+    def wrong_clocks(self, seconds: float) -> None:
+        """Collectors and workers beside the others whose clocks are a day off, either way."""
+        world = self.world
+        off = [world.add_collector(FAULT_CLOCK=str(by)) for by in (86_400, -86_400)]
+        self.load.urls += [one.url for one in off]
+        workers = [world.add_worker(FAULT_CLOCK=str(by)) for by in (86_400, -86_400)]
+        world.workers += workers
+        self.hits["clocks off"] += len(off) + len(workers)
+        time.sleep(seconds)
+        self.load.urls[-2:] = []
+        time.sleep(1)
+        for one in (*off, *workers):
+            with one.lock:
+                one.kill(signal.SIGTERM)
+        world.collectors = [one for one in world.collectors if one not in off]
+        world.workers = [one for one in world.workers if one not in workers]
 
     # --- several at once
 

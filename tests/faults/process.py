@@ -1,9 +1,10 @@
 """The product's own processes behind wrapped seams: a worker that stops or dies at a named step, a clock that is off.
 
-    python -m tests.faults.process consumer | collector ...       as `percapita`, with the two variables below
+    python -m tests.faults.process consumer | collector ...       as `percapita`, with the variables below
 
 FAULT_BREAK names a file; when it holds `STEP SIGNAL [SECONDS]` the first process to reach that step takes the file and sends
 itself the signal (after the seconds, while the step goes on). FAULT_CLOCK is added to the process's own clock, in seconds.
+FAULT_DEPLOY=bad makes a worker that can decode nothing.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from consumers import main as consumers_main
-from pipeline import admin, services
+from pipeline import admin, process, services
 from pipeline.log import LogReader, Position
+from pipeline.record import Envelope
 from pipeline.store import Answer, ClickHouse
 
 STEPS = (
@@ -104,6 +108,10 @@ def _break_commits(log: LogReader) -> LogReader:
     return log
 
 
+def _decodes_nothing(_: bytes) -> Envelope:
+    raise msgspec.DecodeError("this version knows no record")
+
+
 def main() -> None:
     """As the `percapita` command."""
     from pipeline import cli
@@ -114,6 +122,8 @@ def main() -> None:
         admin.now_us = lambda: wall_ns() // 1000 + int(off * 1e6)
         time.time = lambda: wall() + off
         time.time_ns = lambda: wall_ns() + int(off * 1e9)
+    if os.environ.get("FAULT_DEPLOY") == "bad":
+        process.from_bytes = _decodes_nothing
     if sys.argv[1] == "consumer":
         opened, serve = services._store, consumers_main.serve
 

@@ -29,7 +29,7 @@ _numbers = count()
 class Outcome:
     """What a run found. `violations` is empty when every invariant held and every fault hit."""
 
-    faults: tuple[int, ...]
+    faults: tuple[str, ...]
     seed: int
     seconds: float
     ok: int = 0
@@ -40,17 +40,17 @@ class Outcome:
 
     def again(self) -> str:
         """The command that replays it."""
-        return f"make faults FAULT={'+'.join(map(str, self.faults))} SEED={self.seed} SECONDS={self.seconds:g}"
+        return f"make faults FAULT={'+'.join(self.faults)} SEED={self.seed} SECONDS={self.seconds:g}"
 
     def line(self) -> str:
         """For a person."""
-        names = " + ".join(str(number) for number in self.faults)
+        names = "+".join(self.faults)
         told = f"fault {names:9} seed {self.seed:<6} {self.ok:6} ok, settled after {self.healed_seconds:5.1f} s, "
         hits = ", ".join(f"{name} {times}" for name, times in self.hits.items())
         return told + (f"0 lost, 0 doubled; {hits}" if not self.violations else f"VIOLATED; {hits}")
 
 
-def run(world: World, numbers: Sequence[int], seed: int, seconds: float, tell: Tell, *, prove: bool = True) -> Outcome:
+def run(world: World, numbers: Sequence[str], seed: int, seconds: float, tell: Tell, *, prove: bool = True) -> Outcome:
     """The faults side by side for `seconds` on a running world, under load of three fresh accounts.
 
     One alone must prove that it hit as often as it says (`prove`); of several at once something must have been hit.
@@ -61,7 +61,7 @@ def run(world: World, numbers: Sequence[int], seed: int, seconds: float, tell: T
         tell(f"fault {number}: {FAULTS[number].name}; seed {seed}, {seconds:.0f} s")
         for step in plan:
             tell(f"    {step}")
-    tenants = world.tenants((*MODES, "standard") if 18 in numbers else MODES)
+    tenants = world.tenants((*MODES, "standard") if "18" in numbers else MODES)
     ledger = Ledger(world.folder / f"ledger-{next(_numbers)}.jsonl")
     given = {name: value for n in numbers for name, value in FAULTS[n].load.items()}
     load = Load(world.urls(), tenants, ledger, seed=seed, **given).start()

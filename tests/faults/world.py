@@ -7,12 +7,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import MappingProxyType
 from uuid import uuid4
 
 from tests.faults.load import MODES, Tenant
+from tests.support.disks import SmallDisk
 from tests.support.proxy import Proxy
 from tests.support.stack import Stack, free_port, wait_http
 
@@ -64,14 +65,22 @@ class World:
 
     def __init__(
         self, folder: Path, *, nodes: int = 1, workers: int = 3, collectors: int = 2, session_seconds: float = 6,
-        data: Mapping[str, Path] = MappingProxyType({}),
+        disks: Mapping[str, int] = MappingProxyType({}),
     ) -> None:  # fmt: skip
+        """`disks`: megabytes of small disks for the folders of "kafka" (of its first node) and "clickhouse"."""
         self.folder = folder
+        self._closing = ExitStack()
+        places = {name: folder / name for name in disks}
+        if "kafka" in places:
+            places["kafka"] = folder / "kafka" / "node-1"
+        self.disks = {
+            name: self._closing.enter_context(SmallDisk(places[name], megabytes)) for name, megabytes in disks.items()
+        }
+        self.worker_environment: dict[str, str] = {}  # of workers that start from now on
         self.order = folder / "break"  # see tests.faults.process
         self.stack = Stack(
-            folder, nodes=nodes, session_seconds=session_seconds, proxied=True, data=data,
-            entry=("-m", "tests.faults.process"),
-        )  # fmt: skip
+            folder, nodes=nodes, session_seconds=session_seconds, proxied=True, entry=("-m", "tests.faults.process")
+        )
         self.stack.environment["FAULT_BREAK"] = str(self.order)
         self.collectors = [self._collector() for _ in range(collectors)]
         self.query = Watched("query", lambda: self.stack.start("query", "--port", str(self.stack.query_port)))
@@ -104,7 +113,7 @@ class World:
 
     def add_worker(self, **environment: str) -> Watched:
         """One more member of the group."""
-        return Watched("consumer", lambda: self.stack.start("consumer", **environment))
+        return Watched("consumer", lambda: self.stack.start("consumer", **self.worker_environment | environment))
 
     def _collector(self, **environment: str) -> Watched:
         port = free_port()
@@ -171,6 +180,9 @@ class World:
         """Every fault ends: proxies are wires, everything that was stopped goes on, everything that is down starts."""
         for proxy in (*self.stack.kafka_proxies, self.store):
             proxy.heal()
+        self.worker_environment.clear()
+        for disk in self.disks.values():
+            disk.empty()
         for node in self.stack.kafka.nodes:
             if not self.stack.kafka.runs(node):
                 self.stack.kafka.restart(node)
@@ -217,6 +229,7 @@ class World:
                 one.process.kill()
                 one.process.wait()
         self.stack.stop()
+        self._closing.close()
 
     def __enter__(self) -> World:
         return self

@@ -224,7 +224,7 @@ class KafkaCluster:
         formatting = []
         for node in self.nodes:
             folder = self._folder(node)
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
             properties = folder / "server.properties"
             properties.write_text("".join(f"{name}={value}\n" for name, value in self._properties(node).items()))
             with (folder / "format.log").open("wb") as log:

@@ -11,9 +11,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from pipeline.config import Settings
@@ -48,20 +47,19 @@ class Stack:
         session_seconds: float = 6,
         proxied: bool = False,
         entry: Sequence[str] = ("-c", "from pipeline.cli import main; main()"),
-        data: Mapping[str, Path] = MappingProxyType({}),
     ) -> None:
-        """`data` moves the folders named "kafka" and "clickhouse" to disks of their own; `entry` is python's way to the command."""
+        """`entry` is python's way to the command."""
         self.directory = directory
         self.entry = tuple(entry)
         directory.mkdir(parents=True, exist_ok=True)
         self._closing = contextlib.ExitStack()
         self.kafka_proxies = [self._closing.enter_context(Proxy()) for _ in range(nodes * proxied)]
         self.kafka = KafkaCluster(
-            nodes=nodes, directory=data.get("kafka", directory / "kafka"), proxied=[p.port for p in self.kafka_proxies]
+            nodes=nodes, directory=directory / "kafka", proxied=[p.port for p in self.kafka_proxies]
         )
         for proxy, port in zip(self.kafka_proxies, self.kafka.behind_proxy, strict=False):
             proxy.target = port
-        self.clickhouse = ChdbServer(data.get("clickhouse", directory / "clickhouse"))
+        self.clickhouse = ChdbServer(directory / "clickhouse")
         self.store_proxy = self._closing.enter_context(Proxy(self.clickhouse.port)) if proxied else None
         self.collector_port, self.query_port = free_port(), free_port()
         bootstrap = ",".join(f"127.0.0.1:{p.port}" for p in self.kafka_proxies) or self.kafka.bootstrap
