@@ -8,10 +8,8 @@ import json
 import signal
 import time
 import zlib
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -20,9 +18,9 @@ from backports import zstd
 from pipeline import limits
 from tests.support.collector_process import CollectorProcess
 from tests.support.raw import Said, exchange, head
+from tests.support.senders import CANARY, Sender, all_of, event, post, statuses
 
 CAP_MB = 200
-CANARY = "c4n4ry"
 WIDE = b"\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00"  # a zstd frame that asks for a window of 2 GB
 
 
@@ -32,28 +30,9 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CollectorProce
         yield started
 
 
-def post(key: str, body: bytes, *lines: str) -> bytes:
-    return (
-        head("POST", "/v1/events", "Content-Type: application/json", f"Content-Length: {len(body)}", *lines, key=key)
-        + body
-    )
-
-
-def event(**fields: Any) -> bytes:
-    return json.dumps({"id": str(uuid4()), "type": "llm", "prompt": CANARY, **fields}).encode()
-
-
 def filled(start: bytes, unit: bytes, end: bytes, size: int = limits.BODY_BYTES) -> bytes:
     """A body as large as one may be."""
     return start + unit * ((size - len(start) - len(end)) // len(unit)) + end
-
-
-async def all_of(port: int, requests: list[list[bytes]], **given: Any) -> list[Said]:
-    return list(await asyncio.gather(*(exchange(port, *parts, **{"quiet": 0.01, **given}) for parts in requests)))
-
-
-def statuses(said: list[Said]) -> Counter[int]:
-    return Counter(one.statuses[0] if one.statuses else 0 for one in said)
 
 
 def assert_nothing_told(process: CollectorProcess, said: list[Said]) -> None:
@@ -178,44 +157,9 @@ async def test_idle_connections_make_room_before_descriptors_are_gone(tmp_path: 
         assert "Traceback" not in few.output()
 
 
-class Sender:
-    """One keep-alive connection that posts event after event, and goes away when it is told to."""
-
-    def __init__(self, process: CollectorProcess) -> None:
-        self._process = process
-        self.sent: dict[str, int] = {}  # id -> status, 0 without an answer
-        self.told: list[bytes] = []  # heads of refusals
-
-    async def run(self) -> None:
-        while True:
-            try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", self._process.port)
-            except ConnectionRefusedError:
-                return
-            try:
-                while await self._one(reader, writer):
-                    await asyncio.sleep(0.01)
-            finally:
-                writer.close()
-            if self.told:
-                await asyncio.sleep(2.2)  # Retry-After
-
-    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        name = str(uuid4())
-        self.sent[name] = 0
-        writer.write(post(self._process.keys["ingest"], event(id=name)))
-        top = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
-        length = int(top.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-        await reader.readexactly(length)
-        self.sent[name] = int(top.split(b" ")[1])
-        if self.sent[name] != 202:
-            self.told.append(top)
-        return b"connection: close" not in top.lower()
-
-
 async def test_on_sigterm_nobody_is_cut_off(tmp_path: Path) -> None:
     with CollectorProcess(tmp_path) as ending:
-        senders = [Sender(ending) for _ in range(12)]
+        senders = [Sender(ending.port, ending.keys["ingest"]) for _ in range(12)]
         running = [asyncio.create_task(sender.run()) for sender in senders]
         idle = await asyncio.open_connection("127.0.0.1", ending.port)
         await asyncio.sleep(1)
