@@ -1,8 +1,9 @@
 # make up      run the product on this machine        make test    run the tests
 # make check   style, types, layers                   make bench B=B1
 # make fuzz SECONDS=60                                  bytes nobody wrote, to the decoder and the query parameters
+# make compare-delivery [SEED=1] [SECONDS=60]           lost and doubled, beside two writers that do less
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check format bench fuzz lock
+.PHONY: help setup up test check format bench compare-delivery fuzz lock
 
 PYTHON ?= python3
 VENV := .venv
@@ -45,6 +46,9 @@ SECONDS ?= 60
 fuzz: setup
 	@test -d .build/fuzz/atheris || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --target .build/fuzz -r requirements-fuzz.lock
 	@PYTHONPATH=.build/fuzz $(BIN)/python -m tests.fuzz $(SECONDS)
+
+compare-delivery: setup
+	@$(BIN)/python -m tests.faults.compare $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 lock:
 	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header pyproject.toml --group test --group check --group build -o requirements-dev.lock

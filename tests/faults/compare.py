@@ -9,13 +9,14 @@ others leave it; three loads of the same seed would be three topics.) What was l
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import random
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -59,8 +60,9 @@ KINDS = (
     Kind("break_worker", ("during the insert", "SIGKILL", 0.01), 4),
     Kind("break_worker", ("after the insert", "SIGKILL"), 4),
     Kind("break_worker", ("before the insert", "SIGSTOP", 0.0, SESSION + 3), 11),
-    Kind("lose_replies", (1, 0.7), 2),
+    Kind("lose_replies", (2, 1.5), 3),
     Kind("kill_store", (0.5,), 6),
+    Kind("break_view", (1.5,), 4),
     Kind("join", (1.5,), 5),
     Kind("restart_worker", (0, 0.3), 3),
 )
@@ -81,7 +83,21 @@ def schedule(seed: int, seconds: float) -> list[Step]:
 
 
 class Faults(Nemesis):
-    """The nemesis, for writers that use no tokens too."""
+    """The nemesis, for writers that use no tokens and have tables of their own."""
+
+    def __init__(self, world: World, load: Load, tables: ClickHouse) -> None:
+        super().__init__(world, load, _tell)
+        self._tables = tables
+
+    def break_view(self, seconds: float) -> None:
+        """A view behind the rollups throws: the table takes the rows, the rollups in part."""
+        self._tables.execute("CREATE TABLE IF NOT EXISTS broken_rows (n UInt64) ENGINE = Null")
+        self._tables.execute(
+            "CREATE MATERIALIZED VIEW breaks TO broken_rows AS SELECT toUInt64(throwIf(events >= 0)) AS n FROM usage_hours"
+        )
+        time.sleep(seconds)
+        self._tables.execute("DROP VIEW breaks")
+        self.hits["view broken"] += 1
 
     def lose_replies(self, count: int, seconds: float) -> None:
         """The insert is done, its reply never arrives."""
@@ -254,7 +270,7 @@ def compare(
     sight = Sight(tables, firsts)
     replay = Replay(world.stack.kafka.bootstrap, world.stack.topic, records, seconds)
     load = Load(world.urls(), (), ledger, seed=0)  # never started: the replay is the load
-    faults = Faults(world, load, _tell)
+    faults = Faults(world, load, tables)
     sight.start()
     replay.start()
     faults.run(steps)
@@ -313,7 +329,7 @@ def judge(outcomes: Sequence[Outcome], steps: Sequence[Step]) -> list[str]:
             found.append(f"ours: usage_hours after the unasked repair: {one.unasked}")
         if not {step.verb for step in steps} >= {kind.verb for kind in KINDS}:
             continue  # too short for all of them
-        for hit in ("broke", "replies lost", "store killed in mid insert", "worker joined and left"):
+        for hit in ("broke", "replies lost", "store killed in mid insert", "view broken", "worker joined and left"):
             if not one.hits.get(hit):
                 found.append(f"ours: the fault never hit: {hit}")
     return found
@@ -370,6 +386,7 @@ def main() -> int:
     writers = given.writers.split(",")
     began = time.monotonic()
     steps = schedule(given.seed, given.seconds)
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # the server is down now and then
     with tempfile.TemporaryDirectory(prefix="compare-") as folder, WritersWorld(Path(folder)) as world:
         ledger = Ledger(Path(folder) / "ledger.jsonl")
         records = record(world, ledger, given.seed, given.seconds)
