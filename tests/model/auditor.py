@@ -6,14 +6,14 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from pipeline import limits
-from tests.model.store import DAY_OF, HOURS, Query, StoreError, Sums
+from tests.model.store import DAY_OF, Query, StoreError, Sums
 
 if TYPE_CHECKING:
     from tests.model.world import World
 
 _READS = 20
-Steps = Generator[None, None, None]
-Answer = Generator[None, None, bool]
+Steps = Generator[Query | None, None, None]
+Answer = Generator[Query | None, None, bool]
 
 
 class Auditor:
@@ -23,11 +23,17 @@ class Auditor:
         self._world = world
         self._c = world.conditions
         self._owner = owner
+        self._waits: Query | None = None
         self._thread = self._loop()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can go on: not while it waits for an answer."""
+        return self._waits is None or self._waits.lost or not self._waits.running
 
     def step(self) -> None:
         """On to its next stop."""
-        next(self._thread)
+        self._waits = next(self._thread)
 
     def _loop(self) -> Steps:
         while True:
@@ -114,7 +120,7 @@ class Auditor:
 
     def _answer(self, query: Query) -> Steps:
         while query.running and not query.lost:
-            yield
+            yield query
 
     # --- the lease
 

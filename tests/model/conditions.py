@@ -49,6 +49,9 @@ class Conditions:
         "delivery.md rule 3; Worker._first: last line before the insert",
     )
     one_block: bool = _said("one block for each insert", "delivery.md Conditions; store.insert: req_block_size")
+    statements_end: bool = _said(
+        "no statement runs for longer than a minute", "delivery.md step 4: max_execution_time; store.insert"
+    )
     sent_once: bool = _said(
         "neither driver nor server repeats an insert by itself", "delivery.md rule 5, last line; store._Once"
     )
@@ -100,7 +103,11 @@ class Conditions:
         "what is left of the session is taken after the server told its time", "the model; Worker._settle: left"
     )
     halves: bool = _said("rows that the store refuses are found by halving", "delivery.md rule 5; doubt.insert_missing")
-    marked: bool = _said("the hours are marked unless the token was trusted", "delivery.md rule 4; Worker._settle")
+    marked: bool = _said("the hours of what was settled without trust are marked", "delivery.md rule 4; Worker._settle")
+    marked_when_trusted: bool = _said(
+        "and those of a trusted retry: an auditor may have repaired what the retry then heals",
+        "the model; Worker._settle",
+    )
     mark_last: bool = _said("marks are written after the last insert", "delivery.md Repair; Worker._settle")
     mark_before_commit: bool = _said(
         "and before the intent is committed away", "delivery.md rule 4; Worker._settle: before _stored"

@@ -176,6 +176,7 @@ class Group:
         if self.rebalancing:
             self._world.hit("a commit while a rebalance waits")
         member.deadline = self._world.now + SESSION_SECONDS
+        self._world.say(f"    (committed: {[(p, at.offset, at.note[:3]) for p, at in positions.items()]})")
         for partition, position in positions.items():
             before, self.committed[partition] = self.committed[partition], position
             self._world.check_commit(partition, before.offset, position.offset)

@@ -3,20 +3,67 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import ClassVar
 
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from tests.model.conditions import Conditions
 from tests.model.store import HOURS
 from tests.model.world import HOUR_SECONDS, TRACES, WORKERS, Violation, World
 
-RULES = 24  # of one schedule; each is a fault, an event, or up to 24 moves
+RULES = 10  # of one schedule, most of them
 
-workers = st.integers(0, WORKERS - 1)
-places = st.integers(0, 3)
+
+class Uniform(HypothesisProvider):
+    """Hypothesis' own choices without constants found in loaded modules: the same schedules whatever else was imported."""
+
+    def _maybe_draw_constant(self, *_: object, **__: object) -> None:
+        return None
+
+
+AVAILABLE_PROVIDERS["uniform"] = f"{__name__}.Uniform"
+
+RUN = 10  # schedules of one run: from the eleventh on hypothesis varies those it has, five times each
+MOVES = 48  # each of one to four steps
+
+# What can go wrong, by a number: the machine draws it, or finds it among the moves. `n` says where or how much.
+FAULTS: list[tuple[str, Callable[[World, int], None]]] = [
+    ("sleep", lambda w, n: w.freeze(n % WORKERS)),
+    ("sleep on", lambda w, n: _sleep_past(w, n, 1)),
+    ("sleep past the session", lambda w, n: _sleep_past(w, n, 12)),
+    ("wake", lambda w, n: w.thaw(n % WORKERS)),
+    ("kill", lambda w, n: w.kill(n % WORKERS)),
+    ("start", lambda w, n: w.boot(n % WORKERS, 1 + n // 2 % 2)),
+    ("replace", lambda w, n: (w.kill(n % WORKERS), w.boot(n % WORKERS, 1 + n // 2 % 2))[0]),
+    ("leave", lambda w, n: w.leave(n % WORKERS)),
+    ("a commit goes wrong", lambda w, n: w.commit_fault(n % WORKERS, ("refused", "unanswered")[n // 2 % 2])),
+    ("crash", lambda w, n: w.crash(cut=n % 4, torn=n % 8 > 5)),
+    ("start the server", lambda w, n: w.start_server()),
+    ("crash and start", lambda w, n: (w.crash(cut=n % 4, torn=n % 8 > 5), w.start_server())[0]),
+    ("trap a statement", lambda w, n: w.trap(n // 8 % 12, TRAPS[n % 8])),
+    ("trap another", lambda w, n: w.trap(n // 8 % 12, TRAPS[n % 8])),
+    ("nap", lambda w, n: w.nap(n % WORKERS, 1 + n // 8 % 12, (1, 12, 12, 61)[n // 2 % 4])),
+    ("nap again", lambda w, n: w.nap(n % WORKERS, 1 + n // 8 % 12, (1, 12, 12, 61)[n // 2 % 4])),
+    ("hang", lambda w, n: w.hang(n)),
+    ("release", lambda w, n: w.release()),
+    ("lose an answer", lambda w, n: w.lose(n)),
+    ("fail an insert", lambda w, n: w.fail(n)),
+    ("time", lambda w, n: w.pass_time((1, 4, 9, 12, 61, HOUR_SECONDS)[n % 6])),
+    ("repeat", lambda w, n: w.repeat(n)),
+    ("event", lambda w, n: w.produce(n % TRACES, n // 4 % HOURS, refused=n % 16 == 15)),
+]
+TRAPS = ("fail", "fail", "lose", "lose", "hang", "crash", "lose power", "tear")
+FIRST_FAULT = 256 - 2 * len(FAULTS)  # of a byte; below it is a move
+
+
+def _sleep_past(world: World, n: int, seconds: int) -> None:
+    world.freeze(n % WORKERS)
+    world.pass_time(seconds)
+    world.rounds(1 + n // 2 % 32)
 
 
 class Schedules(RuleBasedStateMachine):
@@ -26,27 +73,40 @@ class Schedules(RuleBasedStateMachine):
     hits: ClassVar[Counter[str]] = Counter()
     count: ClassVar[int] = 0
     steps: ClassVar[int] = 0
-    found: ClassVar[World | None] = None
+    last: ClassVar[World | None] = None
 
     def __init__(self) -> None:
         super().__init__()
         self.world = World(type(self).conditions, type(self).hits)
+        self.kinds = 0
 
     @initialize(
-        traces=st.lists(st.tuples(st.integers(0, TRACES - 1), st.integers(0, HOURS - 1)), min_size=2, max_size=5)
+        events=st.lists(st.integers(0, 255), min_size=2, max_size=6),
+        kinds=st.integers(0, 2 ** len(FAULTS) - 1),
+        versions=st.integers(0, 3),
     )
-    def begin(self, traces: list[tuple[int, int]]) -> None:
-        """Some events, and workers that have joined."""
-        for trace, hour in traces:
-            self.world.produce(trace, hour)
+    def begin(self, events: list[int], kinds: int, versions: int) -> None:
+        """Some events; the faults that may happen among moves; the code that the workers run."""
+        self.kinds = kinds
+        for number in range(WORKERS):
+            if versions >> number & 1:
+                self.world.kill(number)
+                self.world.boot(number, 2)
+        for event in events:
+            self.world.produce(event % TRACES, event // 4 % HOURS)
 
-    @rule(choices=st.binary(min_size=1, max_size=24))
+    @rule(choices=st.binary(min_size=MOVES, max_size=MOVES))
     def moves(self, choices: bytes) -> None:
-        """Each byte is a step of somebody."""
-        for choice in choices:
-            self.world.move(choice)
+        """Each byte is a step or a few of somebody, or a fault; 0 is nothing."""
+        for choice in choices[:2]:
+            self.world.produce(choice % TRACES, choice // 4 % HOURS, refused=choice > 247)
+        for place, choice in enumerate(choices):
+            if choice >= FIRST_FAULT and self.kinds >> ((choice - FIRST_FAULT) // 2) & 1:
+                FAULTS[(choice - FIRST_FAULT) // 2][1](self.world, choices[place - 1])
+            elif choice:
+                self.world.move(choice - 1)
 
-    @rule(choices=st.binary(min_size=8, max_size=24))
+    @rule(choices=st.binary(min_size=MOVES, max_size=MOVES))
     def more_moves(self, choices: bytes) -> None:
         """More of the same: most of what happens is work."""
         self.moves(choices)
@@ -56,89 +116,10 @@ class Schedules(RuleBasedStateMachine):
         """Everybody who is awake works on."""
         self.world.rounds(count)
 
-    @rule(trace=st.integers(0, TRACES - 1), hour=st.integers(0, HOURS - 1), refused=st.integers(0, 7))
-    def produce(self, trace: int, hour: int, refused: int) -> None:
-        """A new event."""
-        self.world.produce(trace, hour, refused=refused == 7)
-
-    @rule(index=st.integers(0, 15))
-    def repeat(self, index: int) -> None:
-        """A client's retry."""
-        self.world.repeat(index)
-
-    @rule(seconds=st.sampled_from([1, 4, 9, 12, 61, HOUR_SECONDS]))
-    def pass_time(self, seconds: int) -> None:
-        """Time."""
-        self.world.pass_time(seconds)
-
-    @rule(number=workers)
-    def sleep(self, number: int) -> None:
-        """One falls asleep."""
-        self.world.freeze(number)
-
-    @rule(number=workers, seconds=st.sampled_from([1, 12]), count=st.integers(1, 24))
-    def sleep_past(self, number: int, seconds: int, count: int) -> None:
-        """One falls asleep, and the others work on, perhaps past its session."""
-        self.world.freeze(number)
-        self.world.pass_time(seconds)
-        self.world.rounds(count)
-
-    @rule(number=workers)
-    def wake(self, number: int) -> None:
-        """One wakes up."""
-        self.world.thaw(number)
-
-    @rule(number=workers)
-    def kill(self, number: int) -> None:
-        """kill -9 of a worker."""
-        self.world.kill(number)
-
-    @rule(number=workers, version=st.integers(1, 2))
-    def boot(self, number: int, version: int) -> None:
-        """A worker starts, perhaps with other code."""
-        self.world.boot(number, version)
-
-    @rule(number=workers, version=st.integers(1, 2))
-    def replace(self, number: int, version: int) -> None:
-        """Killed, and another at once."""
-        self.world.kill(number)
-        self.world.boot(number, version)
-
-    @rule(number=workers)
-    def leave(self, number: int) -> None:
-        """SIGTERM."""
-        self.world.leave(number)
-
-    @rule(number=workers, kind=st.sampled_from(["refused", "unanswered"]))
-    def commit_fault(self, number: int, kind: str) -> None:
-        """The next commit goes wrong."""
-        self.world.commit_fault(number, kind)
-
-    @rule(cut=st.integers(0, 3), torn=st.booleans())
-    def crash(self, cut: int, torn: bool) -> None:
-        """The server is killed, or loses its power."""
-        self.world.crash(cut=cut, torn=torn)
-
-    @rule()
-    def start_server(self) -> None:
-        """It comes back."""
-        self.world.start_server()
-
-    @rule(cut=st.integers(0, 3), torn=st.booleans())
-    def restart_server(self, cut: int, torn: bool) -> None:
-        """Both."""
-        self.world.crash(cut=cut, torn=torn)
-        self.world.start_server()
-
-    @rule(index=places)
-    def lose(self, index: int) -> None:
-        """An answer is lost."""
-        self.world.lose(index)
-
-    @rule(index=places)
-    def fail(self, index: int) -> None:
-        """A statement fails where it is."""
-        self.world.fail(index)
+    @rule(kind=st.integers(0, len(FAULTS) - 1), n=st.integers(0, 127))
+    def fault(self, kind: int, n: int) -> None:
+        """Something goes wrong, time passes, or a client sends."""
+        FAULTS[kind][1](self.world, n)
 
     def teardown(self) -> None:
         """Heal, unless the schedule has failed already."""
@@ -147,27 +128,34 @@ class Schedules(RuleBasedStateMachine):
             if not self.world.broken:
                 self.world.heal()
         finally:
+            kind.last = self.world
             kind.count += 1
             kind.steps += self.world.steps
 
 
-def explore(
-    machine: type[Schedules], schedules: int, number: int, *, rules: int = RULES, shrink: bool = False
-) -> Violation | None:
+def explore(machine: type[Schedules], schedules: int, number: int, *, shrink: bool = False) -> Violation | None:
     """So many schedules under a seed; the first violation, shrunk when asked for."""
-    phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
+    for run in range(-(-schedules // RUN)):
+        violation = _run(machine, f"{number} {run}", shrink=shrink)
+        if violation is not None:
+            return violation
+    return None
+
+
+def _run(machine: type[Schedules], name: str, *, shrink: bool) -> Violation | None:
     chosen = settings(
-        max_examples=schedules,
-        stateful_step_count=rules,
+        backend="uniform",
+        max_examples=RUN,
+        stateful_step_count=RULES,
         deadline=None,
         database=None,
-        phases=phases,
+        phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
         report_multiple_bugs=False,
         print_blob=False,
         suppress_health_check=list(HealthCheck),
     )
     try:
-        run_state_machine_as_test(seed(number)(machine), settings=chosen)
+        run_state_machine_as_test(seed(name)(machine), settings=chosen)
     except Violation as violation:
         return violation
     return None

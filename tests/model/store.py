@@ -82,7 +82,7 @@ class Deduplication:
 
     def forget(self) -> None:
         """As many other parts came as the window holds."""
-        self.known = set(self.unnamed) if self._has_window else set()
+        self.known = set(self.unnamed) if self._has_window else set()  # those of inserts under way are the newest
         self.lines, self.torn = [], None if self.torn is None else 0
 
     def start(self) -> None:
@@ -101,6 +101,8 @@ class Query:
         self.running = True
         self.failed = False
         self.crashed = False
+        self.started = 0
+        self.hangs = False
         self.lost = False  # the client will not hear the answer
 
     def touches(self, hour: int) -> bool:
@@ -220,7 +222,12 @@ class Server:
 
     def _begin(self, query: Query) -> Query:
         if query.steps:
+            query.started = self._world.now
+            self._world.say(
+                f"    (sent: {query.steps[0].table} {query.steps[0].token}, {[r.offset for s in query.steps for r in s.rows]})"
+            )
             self.running.append(query)
+            self._world.spring(query)
         else:
             query.running = False
         return query
@@ -243,14 +250,16 @@ class Server:
 
     def advance(self, query: Query) -> bool:
         """One step; False when it waits for another insert of the same token."""
+        if not query.running:
+            return False
         place, renaming = divmod(query.at, 2)
         step = query.steps[place]
         tokens = self.tokens[step.table]
         key = (step.token, step.month)
         if renaming:
             del tokens.unnamed[key]
-            self._apply(step)
             query.at += 1
+            self._apply(step)
         elif key in tokens.unnamed:
             return False
         elif key in tokens.known:
@@ -263,6 +272,8 @@ class Server:
             query.at += 1
         if query.at >= 2 * len(query.steps):
             self._end(query)
+        else:
+            self._world.spring(query)
         return True
 
     def _apply(self, step: Step) -> None:
@@ -285,6 +296,16 @@ class Server:
         if query.at % 2 == 0:
             query.failed = True
             self._end(query)
+
+    def end_overdue(self) -> None:
+        """max_execution_time; a rename is not interrupted."""
+        for query in list(self.running):
+            if query.running and self._world.now - query.started > limits.INSERT_SECONDS:
+                self._world.hit("a statement ran out of time")
+                while query.running and query.at % 2:
+                    self.advance(query)
+                if query.running:
+                    self.fail(query)
 
     def crash(self, *, cut: int = 0, torn: bool = False) -> None:
         """kill -9; `cut` lines of every log are lost with the power; torn: the line that was being written is half there."""
@@ -348,6 +369,3 @@ def _by_day(hours: dict[int, Sums]) -> dict[int, Sums]:
     for hour, held in hours.items():
         sums[DAY_OF[hour]] = add(sums.get(DAY_OF[hour], NOTHING), held)
     return sums
-
-
-TRUST_SECONDS = limits.TRUST_SECONDS

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.model.world import World
 
 HASHES = 5  # so few that identities collide
-Steps = Generator[None, None, None]
+Steps = Generator[Query | None, None, None]  # it yields the statement that it waits for
 
 
 class Made(NamedTuple):
@@ -68,7 +68,7 @@ class Rebuilt(NamedTuple):
 
 
 Outcome = Stored | InDoubt | Rebuilt | None
-Work = Generator[None, None, Outcome]
+Work = Generator[Query | None, None, Outcome]
 
 
 class Job:
@@ -76,13 +76,20 @@ class Job:
 
     def __init__(self, work: Work) -> None:
         self._work = work
+        self._waits: Query | None = None
         self.done = False
+        self.hangs = False
         self.outcome: Outcome = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can go on: not while it waits for an answer."""
+        return not self.done and not self.hangs and (self._waits is None or self._waits.lost or not self._waits.running)
 
     def step(self) -> None:
         """On to its next stop."""
         try:
-            next(self._work)
+            self._waits = next(self._work)
         except StopIteration as end:
             self.done, self.outcome = True, end.value
 
@@ -129,11 +136,14 @@ class Process:
         self.frozen = False
         self.leaving = False
         self.commit_fault = ""
+        self.naps_in: int | None = None  # steps of its jobs until it falls asleep
+        self.naps_for = 0
         self.client = Client()
         self.lanes: dict[int, Lane] = {}
         self.left: list[Lane] = []  # given back or lost; their jobs end by themselves
         self.jobs: list[tuple[Lane, Job]] = []
         self._last_commit = 0
+        self._at_rest = False  # nothing was planned or committed in this turn
         self._thread = self._loop()
         self.auditor = Auditor(world, number)
 
@@ -142,6 +152,26 @@ class Process:
     def poll(self) -> None:
         """Its next step."""
         next(self._thread)
+
+    def background(self) -> None:
+        """A step of the client library's thread."""
+        self._world.group.background(self.client)
+
+    @property
+    def idle(self) -> bool:
+        """Whether the poll thread would find nothing to do."""
+        if not self._at_rest or self.client.callbacks or self.leaving:
+            return False
+        if any(lane.job is not None and lane.job.done for lane in self.lanes.values()):
+            return False
+        return not any(self._can_plan(lane) for lane in self.lanes.values())
+
+    def _can_plan(self, lane: Lane) -> bool:
+        if lane.windows is None or lane.job is not None:
+            return False
+        if lane.intent is not None or lane.inherited is not None:
+            return True
+        return self._world.server.up and self._world.group.next_offset[lane.partition] > lane.position
 
     def _loop(self) -> Steps:
         while True:
@@ -157,7 +187,9 @@ class Process:
                 for lane in planned:
                     lane.deadline = self._last_commit + SESSION_SECONDS * 4 // 5
                     self._submit(lane, self._guard(lane))
+            self._at_rest = not planned and not any(lane.uncommitted for lane in self.lanes.values())
             yield
+            self._at_rest = False
 
     def _submit(self, lane: Lane, work: Work) -> None:
         lane.job = Job(work)
@@ -276,7 +308,7 @@ class Process:
     def _versions(self) -> Versions:
         return Versions("p", 0, 0, 0, self.version)
 
-    def _commit(self, planned: Sequence[Lane]) -> Generator[None, None, bool]:
+    def _commit(self, planned: Sequence[Lane]) -> Generator[Query | None, None, bool]:
         lanes = [*(self.left if not self._c.only_assigned else ()), *self.lanes.values()]
         positions = {
             lane.partition: Position(lane.position, self._note(lane))
@@ -316,7 +348,7 @@ class Process:
             return ""
         return (lane.intent if self._c.n_first else lane.intent._replace(attempt=0)).note()
 
-    def _send(self, positions: dict[int, Position]) -> Generator[None, None, bool]:
+    def _send(self, positions: dict[int, Position]) -> Generator[Query | None, None, bool]:
         """One synchronous commit; False when it was not acknowledged."""
         fault, self.commit_fault = self.commit_fault, ""
         try:
@@ -424,7 +456,7 @@ class Process:
 
     def _answer(self, lane: Lane, query: Query) -> Steps:
         while query.running and not query.lost:
-            yield
+            yield query
         if query.running:
             self._world.hit("an insert outlived its answer")
 
@@ -456,7 +488,7 @@ class Process:
             lane.inserted = True
             yield from self._insert_missing(lane, intent, missing if c.only_missing else lane.made.rows)
             return InDoubt(intent.attempt + 1)
-        if c.marked and c.mark_last and (lane.inserted or not lane.trusted):
+        if c.mark_last and (c.marked_when_trusted if lane.trusted and not lane.inserted else c.marked):
             self._world.hit("hours were marked")
             if c.mark_before_commit:
                 self._mark(lane)

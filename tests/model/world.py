@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from typing import NamedTuple
 
 from consumers.intents import read_note
@@ -14,11 +15,15 @@ from tests.model.worker import Process
 
 WORKERS = 2
 TRACES = 4
-RECORDS = 14  # of one partition in one schedule
+RECORDS = 20  # of one partition in one schedule
 HOUR_SECONDS = 3_700  # longer than every window of time
 ROUNDS = 400  # of everybody, until everything must be settled
 
 _ALL = Conditions()
+_POLL = [f"w{n} poll" for n in range(WORKERS)]
+_BACKGROUND = [f"w{n} background" for n in range(WORKERS)]
+_AUDITOR = [f"w{n} auditor" for n in range(WORKERS)]
+_JOB = [[f"w{n} job {p}" for p in range(PARTITIONS)] for n in range(WORKERS)]
 
 
 class Violation(AssertionError):
@@ -40,6 +45,7 @@ class Actor(NamedTuple):
 
     name: str
     step: Callable[[], object]
+    worker: int = -1  # whose thread it is
 
 
 class World:
@@ -53,6 +59,7 @@ class World:
         self.trace: list[str] = []
         self.steps = 0
         self.broken = False
+        self._traps: list[tuple[int, str]] = []
         self._fresh = 0
         self.events: list[Event] = []
         self._identities: set[int] = set()  # that have a row
@@ -66,6 +73,7 @@ class World:
     def hit(self, what: str) -> None:
         """Something worth counting happened."""
         self.hits[what] += 1
+        self.trace.append(f"    ({what})")
 
     def fresh(self) -> int:
         """Never the same."""
@@ -114,13 +122,18 @@ class World:
         for number, worker in enumerate(self.workers):
             if worker is None or worker.frozen or (only is not None and number not in only):
                 continue
-            found.append(Actor(f"w{number} poll", worker.poll))
+            if not worker.idle:
+                found.append(Actor(_POLL[number], worker.poll))
             if self.group.wants_background(worker.client):
-                found.append(Actor(f"w{number} background", lambda w=worker: self.group.background(w.client)))  # type: ignore[misc]
-            found += [Actor(f"w{number} job {lane.partition}", job.step) for lane, job in worker.jobs if not job.done]
-            if self.server.marks:
-                found.append(Actor(f"w{number} auditor", worker.auditor.step))
-        found += [Actor(f"query {i}", lambda q=q: self.server.advance(q)) for i, q in enumerate(self.server.running)]  # type: ignore[misc]
+                found.append(Actor(_BACKGROUND[number], worker.background))
+            for lane, job in worker.jobs:
+                if job.ready:
+                    found.append(Actor(_JOB[number][lane.partition], job.step, number))
+            if self.server.marks and worker.auditor.ready:
+                found.append(Actor(_AUDITOR[number], worker.auditor.step, number))
+        for i, query in enumerate(self.server.running):
+            if not query.hangs:
+                found.append(Actor(f"query {i}", partial(self.server.advance, query)))
         return found
 
     def move(self, choice: int) -> None:
@@ -128,33 +141,45 @@ class World:
         actors = self.actors()
         if not actors:
             return
-        chosen = actors[choice % len(actors)]
+        chosen: Actor | None = actors[choice % len(actors)]
         self.dice = choice // 7
-        for _ in range(1 + choice // len(actors) % 4):
-            self.take(chosen)
-            if chosen.name.startswith(("query", "w0 job", "w1 job", "w0 b", "w1 b")):
-                chosen = next((a for a in self.actors() if a.name == chosen.name), None)
+        for again in range(1 + choice // len(actors) % 4):
+            if again:
+                chosen = next((actor for actor in self.actors() if actor.name == chosen.name), None)
                 if chosen is None:
                     return
+            self.take(chosen)
 
     def take(self, actor: Actor) -> None:
         """One step."""
-        self.steps += 1
         self.say(actor.name)
+        self._step(actor)
+
+    def _step(self, actor: Actor) -> None:
+        self.steps += 1
         actor.step()
+        worker = self.workers[actor.worker] if actor.worker >= 0 else None
+        if worker is not None and worker.naps_in is not None:
+            worker.naps_in -= 1
+            if worker.naps_in <= 0:
+                worker.naps_in = None
+                self.freeze(actor.worker)
+                self.pass_time(worker.naps_for)
 
     def round(self, only: Collection[int] | None = None) -> None:
         """Everybody takes a step, queries four."""
         for actor in self.actors(only):
-            if actor.name.startswith("query"):
-                continue
-            self.steps += 1
-            actor.step()
+            if actor.worker < 0 or not self._asleep(actor.worker):
+                self._step(actor)
         for query in list(self.server.running):
-            for _ in range(4):
-                if query.running:
+            for _ in range(3):
+                if query.running and not query.hangs:
                     self.steps += 1
                     self.server.advance(query)
+
+    def _asleep(self, number: int) -> bool:
+        worker = self.workers[number]
+        return worker is None or worker.frozen
 
     def rounds(self, count: int, only: Collection[int] | None = None) -> None:
         """Several rounds."""
@@ -169,6 +194,8 @@ class World:
         """Time passes: heartbeats of whoever is awake, sessions of the others end."""
         self.say(f"{seconds} s pass")
         self.now += seconds
+        if self.conditions.statements_end:
+            self.server.end_overdue()
         awake = {w.client.member for w in self.workers if w is not None and not w.frozen}
         self.group.pass_time({member for member in awake if member is not None})
         if seconds >= HOUR_SECONDS:
@@ -250,6 +277,56 @@ class World:
             self.hit("an insert failed half way" if query.at else "an insert failed")
             self.server.fail(query)
 
+    def hang(self, index: int) -> None:
+        """A running statement, or a thread of a pool, goes no further for a while."""
+        threads = [job for worker in self.workers if worker is not None for _, job in worker.jobs if not job.done]
+        stalling = [*self.server.running, *threads]
+        if stalling:
+            stalled = stalling[index % len(stalling)]
+            self.say(f"{'query' if isinstance(stalled, Query) else 'thread'} {index % len(stalling)} hangs")
+            self.hit("an insert hung" if isinstance(stalled, Query) else "a thread stalled")
+            stalled.hangs = True
+
+    def release(self) -> None:
+        """What hangs goes on."""
+        self.say("what hung goes on")
+        for query in self.server.running:
+            query.hangs = False
+        for worker in self.workers:
+            for _, job in worker.jobs if worker is not None else ():
+                job.hangs = False
+
+    def trap(self, at: int, kind: str) -> None:
+        """The next statement that comes to this step is in trouble there."""
+        self.say(f"a statement's step {at} will {kind}")
+        self._traps.append((at, kind))
+
+    def spring(self, query: Query) -> None:
+        """A statement has come to its next step."""
+        if not self._traps or not query.running or query.at < self._traps[0][0]:
+            return
+        at, kind = self._traps[0]
+        if kind == "fail" and query.at % 2:
+            return
+        del self._traps[0]
+        index = self.server.running.index(query)
+        if kind == "fail":
+            self.fail(index)
+        elif kind == "lose":
+            self.lose(index)
+        elif kind == "hang":
+            self.hang(index)
+        else:
+            self.crash(cut=2 if kind == "lose power" else 0, torn=kind == "tear")
+            self.start_server()
+
+    def nap(self, number: int, steps: int, seconds: int) -> None:
+        """A worker's process falls asleep after some steps of its jobs and its auditor."""
+        worker = self.workers[number]
+        if worker is not None:
+            self.say(f"w{number} is to fall asleep in {steps} steps, for {seconds} s")
+            worker.naps_in, worker.naps_for = steps, seconds
+
     def _running(self, index: int) -> Query | None:
         return self.server.running[index % len(self.server.running)] if self.server.running else None
 
@@ -259,12 +336,14 @@ class World:
         """To quiescence; raises Violation when that is not reached or anything is wrong then."""
         self.say("--- healed")
         self.start_server()
+        self.release()
+        self._traps.clear()
         for number in range(WORKERS):
             self.thaw(number)
             self.boot(number, 1)
             worker = self.workers[number]
             assert worker is not None
-            worker.commit_fault = ""
+            worker.commit_fault, worker.naps_in = "", None
         for count in range(ROUNDS):
             self.dice = count
             self.round()
