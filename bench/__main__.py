@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import importlib
 
-BENCHES = {"B1": "worker", "B2": "collector", "B3": "end_to_end", "B4": "freshness", "B8": "disk", "layouts": "layouts"}
+BENCHES = {
+    "B1": "worker", "B2": "collector", "B3": "end_to_end", "B4": "freshness", "B7": "memory", "B8": "disk",
+    "B9": "scale_out", "layouts": "layouts",
+}  # fmt: skip
 
 
 def main() -> None:

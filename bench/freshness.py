@@ -29,8 +29,9 @@ def ask(stack: Stack, sql: str) -> list[list[str]]:
 class Probe:
     """Sees every 20 ms which rows a query can see for the first time, in the raw table and in the rollup behind it."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, table: str = "events") -> None:
         self._stack = stack
+        self._table = table
         self._ended = threading.Event()
         self.waits: list[float] = []
         self._thread = threading.Thread(target=self._watch)
@@ -44,7 +45,7 @@ class Probe:
             known = ",".join(seen) or "-1"
             rows = ask(
                 self._stack,
-                "SELECT log_partition, log_offset, toUnixTimestamp64Micro(received_at) FROM events "
+                f"SELECT log_partition, log_offset, toUnixTimestamp64Micro(received_at) FROM {self._table} "
                 f"WHERE ({where or '0'}) OR toInt64(log_partition) NOT IN ({known})",
             )
             now = time.time()
