@@ -13,6 +13,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pipeline import limits
+
 PREFIX = "PERCAPITA_"
 # Read by the SDK in the same environment, not by us.
 SDK_NAMES = frozenset({"API_KEY", "URL", "PRIVACY", "AGENT", "INCLUDE_USAGE", "DEBUG"})
@@ -40,6 +42,9 @@ class Settings(BaseSettings):
     partitions: int = Field(6, ge=1, le=1024)
     replication: int = Field(1, ge=1, le=7)
     session_seconds: float = Field(10, ge=2, le=300)
+    dead_letter_ratio: float = Field(
+        limits.DEAD_LETTER_RATIO, gt=0, le=1, description="of records set aside, above which a worker stops; 1: never"
+    )
 
     clickhouse_url: str = "http://127.0.0.1:8123"
     clickhouse_database: str = "default"

@@ -115,6 +115,12 @@ class LogError(PercapitaError):
     code = "log_unavailable"
 
 
+class Poisoned(PercapitaError):
+    """Most records cannot be processed. A bad deploy must set nothing more aside; `dead-letters replay` brings back what it did."""
+
+    code = "poisoned"
+
+
 class LogLost(LogError):
     """The log no longer holds what is not stored yet, or a range in doubt: an alarm, never skipped in silence."""
 

@@ -6,7 +6,8 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -15,6 +16,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from confluent_kafka.cimpl import NewTopic
 
 from pipeline import limits
+from pipeline.disks import disks_of
 from pipeline.errors import Fenced, LogError, LogLost, Unavailable
 from pipeline.keys import Key, Keys, apply_message, encode_message
 from pipeline.log import Entry, Position, Watermarks
@@ -22,6 +24,7 @@ from pipeline.record import Account, Record, partition_of
 
 _say = structlog.get_logger()
 
+_NEAR_OFFSETS = 2_000  # reading on is quicker than asking anew
 _FENCED = frozenset({KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION, KafkaError.FENCED_INSTANCE_ID})
 
 
@@ -35,10 +38,15 @@ class KafkaSettings:
     keys_topic: str = "percapita.keys"
 
 
+def in_sync(replication: int) -> int:
+    """How many replicas must have a record before it is acknowledged."""
+    return 2 if replication > 2 else 1
+
+
 def create_topics(settings: KafkaSettings, *, partitions: int, replication: int) -> None:
     """Make the topic of events and the compacted topic of keys where they do not exist."""
     admin = AdminClient({"bootstrap.servers": settings.bootstrap})
-    common = {"min.insync.replicas": str(2 if replication > 2 else 1)}
+    common = {"min.insync.replicas": str(in_sync(replication))}
     events = NewTopic(settings.topic, partitions, replication, config={**common, "max.message.bytes": "2097152"})
     keys = NewTopic(settings.keys_topic, 1, replication, config={**common, "cleanup.policy": "compact"})
     for future in admin.create_topics([events, keys]).values():
@@ -87,9 +95,10 @@ class KafkaWriter:
         )
         self._partitions = 0
         self._closed = False
+        self._full = False  # too many of the brokers' disks are
         self._last_failure = 0.0
-        self._poller = threading.Thread(target=self._poll, name="kafka-writer", daemon=True)
-        self._poller.start()
+        threading.Thread(target=self._poll, name="kafka-writer", daemon=True).start()
+        threading.Thread(target=self._look_at_disks, name="kafka-disks", daemon=True).start()
 
     def _poll(self) -> None:
         while not self._closed:
@@ -105,13 +114,29 @@ class KafkaWriter:
         if found is not None and not found.error and found.partitions:
             self._partitions = len(found.partitions)
 
+    def _look_at_disks(self) -> None:
+        """More full disks than the topic has replicas to spare, and nothing is taken: what is full must not be filled."""
+        while not self._closed:
+            time.sleep(limits.DISK_LOOK_SECONDS)
+            with suppress(KafkaException, LogError):
+                told = self._producer.list_topics(self._topic, timeout=2)
+                parts = list(told.topics[self._topic].partitions.values())
+                copies = min((len(part.replicas) for part in parts), default=1)
+                spare = copies - in_sync(copies)
+                full = sum(any(d.nearly_full for d in disks_of(b.host, b.port)) for b in told.brokers.values())
+                if (full > spare) != self._full:
+                    self._full = full > spare
+                    (_say.error if self._full else _say.info)("log_disks", full=full, spare=spare)
+
     def ready(self) -> bool:
         recently = time.monotonic() - self._last_failure < 1.0
-        return bool(self._partitions) and not self._closed and not recently
+        return bool(self._partitions) and not self._closed and not recently and not self._full
 
     async def publish(self, records: Sequence[Record]) -> None:
         if not records:
             return
+        if self._full:
+            raise Unavailable("the log's disks are nearly full", retry_after=10)
         deadline = time.monotonic() + limits.PUBLISH_SECONDS
         while not self._partitions:
             if self._closed or time.monotonic() > deadline - 1:
@@ -349,6 +374,48 @@ def probe_metadata(settings: KafkaSettings) -> None:
         consumer.close()
     if kept != "percapita-probe":
         raise LogError("the broker does not keep commit metadata (offset.metadata.max.bytes)")
+
+
+def read_values(settings: KafkaSettings, wanted: Sequence[tuple[str, int, int]]) -> dict[tuple[str, int, int], bytes]:
+    """The values at (log id, partition, offset) that the topic still holds. Raises LogError when it cannot be asked."""
+    log_id = topic_id(settings.bootstrap, settings.topic)
+    places = sorted((partition, offset) for log, partition, offset in wanted if log == log_id)
+    found: dict[tuple[str, int, int], bytes] = {}
+    if not places:
+        return found
+    consumer = Consumer(
+        {"bootstrap.servers": settings.bootstrap, "group.id": f"{settings.group}.values", "enable.auto.commit": False}
+        | {"auto.offset.reset": "error"}
+    )
+    try:
+        for partition in sorted({partition for partition, _ in places}):
+            offsets = [offset for held, offset in places if held == partition]
+            for offset, value in _values_of(consumer, TopicPartition(settings.topic, partition), offsets):
+                found[log_id, partition, offset] = value
+    except KafkaException as error:
+        raise LogError(f"the log cannot be asked: {error.args[0].str()}") from None
+    finally:
+        consumer.close()
+    return found
+
+
+def _values_of(consumer: Consumer, part: TopicPartition, offsets: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+    """Those of one partition that it still holds; offsets in order, near ones are read in one go."""
+    low, high = consumer.get_watermark_offsets(part, timeout=10)
+    at = -1  # where the consumer reads next
+    for offset in offsets:
+        if not low <= offset < high:
+            continue
+        if not 0 <= offset - at <= _NEAR_OFFSETS or at < 0:
+            consumer.assign([TopicPartition(part.topic, part.partition, offset)])
+            at = offset
+        while at <= offset:
+            message = consumer.poll(10)
+            if message is None or message.error() is not None:
+                return
+            at = (message.offset() or 0) + 1
+            if message.offset() == offset:
+                yield offset, message.value() or b""
 
 
 class TopicKeys:

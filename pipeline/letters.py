@@ -6,9 +6,12 @@ A letter's name is its place in the log, `log:partition:offset`. Its state is a 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
+
+import msgspec
+import xxhash
 
 from pipeline.errors import BadQuestion, NotFound
 from pipeline.reasons import SET_ASIDE
@@ -16,7 +19,9 @@ from pipeline.record import Record, again
 from pipeline.row import DeadLetter
 from pipeline.store import Store
 
+Place = tuple[str, int, int]  # log, partition, offset
 Publish = Callable[[Sequence[Record]], None]
+Fetch = Callable[[Sequence[DeadLetter]], Mapping[Place, bytes]]
 
 _CHUNK = 500
 _LETTER = "account, received_at, log_id, log_partition, log_offset, reason, detail, value_bytes, value_hash, value"
@@ -48,19 +53,34 @@ def show_letter(store: Store, name: str) -> dict[str, Any]:
     return _shown(found) | {"state": state or "waiting", "record": found.value or None}
 
 
-def replay(store: Store, publish: Publish, which: Which) -> dict[str, Any]:
-    """Send letters again, with their ids and a new time of receipt, each once; undecodable ones stay.
+def replay(store: Store, publish: Publish, which: Which, fetch: Fetch = lambda _: {}) -> dict[str, Any]:
+    """Send letters again, with their ids and a new time of receipt, each once.
 
-    Published before it is marked: a crash between sends a letter twice, and its id makes the second a duplicate.
+    What could not be decoded is asked of the log again, which may still hold it: after a bad deploy it can be decoded, and else it
+    stays. Published before it is marked: a crash between sends a letter twice, and its id makes the second a duplicate.
     """
     sent = 0
-    letters = [letter for letter in _waiting(store, which, 0) if letter.value]
+    letters = _waiting(store, which, 0)
     for first in range(0, len(letters), _CHUNK):
         chunk = letters[first : first + _CHUNK]
-        publish([again(letter.value.encode(), time.time_ns() // 1000) for letter in chunk])
-        _mark(store, chunk, "replayed")
-        sent += len(chunk)
+        values = fetch([letter for letter in chunk if not letter.value])
+        found = [(letter, record) for letter in chunk if (record := _record_of(letter, values)) is not None]
+        if found:
+            publish([record for _, record in found])
+            _mark(store, [letter for letter, _ in found], "replayed")
+        sent += len(found)
     return {"replayed": sent, "left": len(_waiting(store, which, 0))}
+
+
+def _record_of(letter: DeadLetter, values: Mapping[Place, bytes]) -> Record | None:
+    """The event once more; None where it cannot be decoded, or is not what was set aside."""
+    value = letter.value.encode() or values.get((letter.log_id, letter.log_partition, letter.log_offset), b"")
+    if not letter.value and xxhash.xxh64_intdigest(value) != letter.value_hash:
+        return None
+    try:
+        return again(value, time.time_ns() // 1000)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def purge(store: Store, which: Which) -> dict[str, Any]:

@@ -6,12 +6,14 @@ import asyncio
 import json
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from pipeline import limits
+from pipeline.disks import disk_of
 from pipeline.errors import LogError, Unavailable
 from pipeline.record import Record
 
@@ -119,6 +121,7 @@ class InProcessLog:
         self._sizes: deque[tuple[int, int]] = deque()
         self._paused = False
         self._closed = False
+        self._full, self._next_look = False, 0.0
         self._position, self._note = read_position(state)
         self._position = self._next = max(self._position, next_offset)
         self._low = self._next
@@ -128,6 +131,8 @@ class InProcessLog:
         loop = asyncio.get_running_loop()
         size = sum(len(record.value) for record in records)
         stored: asyncio.Future[None] = loop.create_future()
+        if self._nearly_full():
+            raise Unavailable("the disk is nearly full", retry_after=10)
         with self._lock:
             if self._closed or self._bytes + size > limits.PUBLISH_BUFFER_BYTES:
                 raise Unavailable("the buffer before the worker is full" if not self._closed else "shutting down")
@@ -144,7 +149,13 @@ class InProcessLog:
             raise Unavailable("the store did not take the batch in time") from None
 
     def ready(self) -> bool:
-        return not self._closed and self._bytes < limits.PUBLISH_BUFFER_BYTES
+        return not self._closed and self._bytes < limits.PUBLISH_BUFFER_BYTES and not self._nearly_full()
+
+    def _nearly_full(self) -> bool:
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._next_look, self._full = now + limits.DISK_LOOK_SECONDS, disk_of(self._state.parent).nearly_full
+        return self._full
 
     def read(self, max_records: int, max_seconds: float) -> list[Entry]:
         if self._assigned is not None:

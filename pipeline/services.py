@@ -26,6 +26,7 @@ from pipeline.errors import BadQuestion, PercapitaError, Unavailable
 from pipeline.price import PriceBook
 from pipeline.process import Context
 from pipeline.record import Record
+from pipeline.row import DeadLetter
 from pipeline.store import ClickHouse, Engines, check_schema, migrate, open_clickhouse, require_schema
 
 _say = structlog.get_logger()
@@ -82,6 +83,7 @@ def run_consumer(settings: Settings) -> None:
         store,
         Context(PriceBook()),
         session_seconds=settings.session_seconds,
+        dead_letter_ratio=settings.dead_letter_ratio,
         observe=observe,
     )
 
@@ -146,8 +148,9 @@ def administer(settings: Settings, data: Path | None, operation: str, **given: A
         from pipeline.store_keys import ClusterKeys
 
         return run_operation(
-            ClusterKeys(store, _kafka(settings)), store, operation, given, publish=_publisher(settings)
-        )
+            ClusterKeys(store, _kafka(settings)), store, operation, given,
+            publish=_publisher(settings), fetch=_fetcher(settings),
+        )  # fmt: skip
     running = find_running(data)
     if running is not None:
         return _ask_running(running, operation, given)
@@ -174,12 +177,28 @@ def _publisher(settings: Settings) -> letters.Publish:
     return lambda records: asyncio.run(send(records))
 
 
+def _fetcher(settings: Settings) -> letters.Fetch:
+    """Out of Kafka, as far as its retention goes."""
+    from pipeline.kafka_log import read_values
+
+    def fetch(wanted: Sequence[DeadLetter]) -> dict[letters.Place, bytes]:
+        return read_values(_kafka(settings), [(w.log_id, w.log_partition, w.log_offset) for w in wanted])
+
+    return fetch
+
+
 def _nowhere(_: Sequence[Record]) -> None:
     raise BadQuestion("start `percapita up` on this data: dead letters go back through its worker", "data")
 
 
 def run_operation(
-    keys: admin.KeyStore, store: Any, operation: str, given: dict[str, Any], *, publish: letters.Publish = _nowhere
+    keys: admin.KeyStore,
+    store: Any,
+    operation: str,
+    given: dict[str, Any],
+    *,
+    publish: letters.Publish = _nowhere,
+    fetch: letters.Fetch = lambda _: {},
 ) -> Any:
     """The one table of admin operations."""
     operations: dict[str, Callable[..., Any]] = {
@@ -190,7 +209,7 @@ def run_operation(
         "revoke_key": lambda key_id: admin.revoke_key(keys, key_id),
         "list_letters": lambda limit, **w: letters.list_letters(store, letters.choose(**w), limit),
         "show_letter": lambda name: letters.show_letter(store, name),
-        "replay_letters": lambda **w: letters.replay(store, publish, letters.choose(**w)),
+        "replay_letters": lambda **w: letters.replay(store, publish, letters.choose(**w), fetch),
         "purge_letters": lambda **w: letters.purge(store, letters.choose(**w)),
         "audit": lambda start, end, repair: admin.run_audit(store, _instant(start), _instant(end), repair=repair),
     }
