@@ -63,11 +63,11 @@ def every(gap: tuple[float, float], make: Callable[[random.Random], tuple[str, t
 
 
 def _unknown(_: Nemesis, load: Load, __: World) -> list[str]:
-    return [] if load.ledger.answers.get("unknown") else ["no request was under way when a collector was killed"]
+    return [] if load.ledger.answers.get("cut off") else ["no request was under way when a collector was killed"]
 
 
 def _only_503(_: Nemesis, load: Load, __: World) -> list[str]:
-    count = load.ledger.answers.get("unknown", 0)
+    count = load.ledger.answers.get("cut off", 0)
     return [f"I1: {count} requests were cut off by a collector that was told to end"] if count else []
 
 
@@ -81,6 +81,11 @@ def _in_time(_: Nemesis, load: Load, __: World) -> list[str]:
 def _churned(nemesis: Nemesis, load: Load, _: World) -> list[str]:
     changes = nemesis.hits["worker joined and left"] + nemesis.hits["worker restarted"]
     return [] if changes >= 3 else [f"the fault never hit: {changes} changes of the group"]
+
+
+def _store_troubled(nemesis: Nemesis, _: Load, world: World) -> list[str]:
+    trouble = world.logged("insert_in_doubt") + world.logged("store_unavailable") + nemesis.hits["store slow"]
+    return [] if trouble else ["the fault never hit"]
 
 
 def _no_refusal(_: Nemesis, load: Load, __: World) -> list[str]:
@@ -193,6 +198,14 @@ FAULTS: dict[str, Fault] = {
         "replies to inserts that are lost",
         every((0.8, 1.5), lambda _: ("lose_replies", (1, 0.7))),
         hit(replies_lost=3),
+    ),
+    "9b": Fault(
+        "the store slow, cut off and silent in turn",
+        every(
+            (3, 4),
+            lambda r: r.choice((("slow_store", (0.15, 2.5)), ("cut_store", (2.0,)), ("silence_store", (2.0,)))),
+        ),
+        _store_troubled,
     ),
     "10": Fault(
         "a view that fails while the table succeeds",

@@ -73,7 +73,7 @@ class Ledger:
                 self._file.write(json.dumps(["sending", *line]) + "\n")
 
     def answered(self, account: str, batch: list[dict[str, Any]], result: str, rejected: dict[int, str]) -> None:
-        """`result` is ok, unavailable (503: not taken for sure, or in part) or unknown (timeout, reset)."""
+        """`result` is ok, unavailable (503), refused (no connection), unknown (timeout) or cut off (reset): see `Load`."""
         with self._lock:
             self.answers[result] = self.answers.get(result, 0) + 1
             for index, event in enumerate(batch):
@@ -84,8 +84,8 @@ class Ledger:
                 elif result == "ok" and not sent.oks:
                     # Refused now, but an earlier sending without an answer may have been taken.
                     sent.result = "either" if sent.unknowns else f"rejected:{rejected[index]}"
-                elif result == "unknown":
-                    sent.unknowns += 1
+                elif result in ("unknown", "cut off", "unavailable"):
+                    sent.unknowns += 1  # taken, or in part, or not
             self._file.write(json.dumps([result, account, [event["id"] for event in batch], rejected]) + "\n")
 
     def protest(self, what: str) -> None:
@@ -98,8 +98,9 @@ class Ledger:
         return ((identity, sent) for identity, sent in self.events.items() if sent.result == result)
 
     def count(self, result: str) -> int:
-        """How many ended so."""
-        return sum(1 for _ in self.with_result(result))
+        """How many ended so; safe while the load goes on."""
+        with self._lock:
+            return sum(1 for _ in self.with_result(result))
 
     def close(self) -> None:
         """No more lines."""

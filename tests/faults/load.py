@@ -23,12 +23,13 @@ MODES = ("standard", "minimal", "full")
 
 @dataclass(frozen=True)
 class Tenant:
-    """An account under load: its privacy mode, its keys, and the canary that its content carries."""
+    """An account under load: its privacy mode, its keys, the agent of its events, and the canary that its content carries."""
 
     id: str
     mode: str
     ingest: str
     read: str
+    agent: str
     canary: str
 
 
@@ -87,7 +88,7 @@ class Load:
         while True:
             events = [self._changed(next(traffic)) for _ in range(self._rng.randint(1, 2 * self.batch))]
             for tenant in self.tenants:
-                yield tenant, [_with_canary(event, tenant, self.pad) for event in events]
+                yield tenant, [_of_tenant(event, tenant, self.pad) for event in events]
 
     def _changed(self, event: dict[str, Any]) -> dict[str, Any]:
         """Some live, some of minutes ago as they come, a few of last month: batches then span two partitions."""
@@ -148,8 +149,11 @@ class Load:
         except aiohttp.ClientConnectorError:
             self.ledger.answered(tenant.id, events, "refused", {})  # nothing was sent
             return False
-        except (aiohttp.ClientError, TimeoutError, OSError):
+        except TimeoutError:
             self.ledger.answered(tenant.id, events, "unknown", {})
+            return False
+        except (aiohttp.ClientError, OSError):
+            self.ledger.answered(tenant.id, events, "cut off", {})
             return False
         now = time.monotonic()
         if answer.status == 202:
@@ -171,11 +175,12 @@ class Load:
         return False
 
 
-def _with_canary(event: dict[str, Any], tenant: Tenant, pad: int) -> dict[str, Any]:
-    """The event as this tenant sends it: its canary in every field that holds content."""
+def _of_tenant(event: dict[str, Any], tenant: Tenant, pad: int) -> dict[str, Any]:
+    """The event as this tenant sends it: its agent, and its canary in every field that holds content."""
     canary = tenant.canary
     marked = {
         **event,
+        "agent": tenant.agent,
         "error_message": f"failed on {canary}",
         "logs": [{"line": f"saw {canary}"}],
         "metadata": {**event["metadata"], "note": canary} if tenant.mode == "minimal" else event["metadata"],

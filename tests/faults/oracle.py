@@ -193,10 +193,12 @@ def _isolation(stack: Stack, ledger: Ledger, tenants: Sequence[Tenant]) -> list[
         text += (
             ask(stack, tenant, "users?window=90d&limit=1000")[1] + ask(stack, tenant, "events?window=90d&limit=50")[1]
         )
+        if mine and tenant.agent not in text:
+            found.append(f"I6: no agent in the answers to {tenant.id}: this check looks at nothing")
         found += [
             f"I6: {other.id} in an answer to {tenant.id}"
             for other in others
-            if other.id in text or other.canary in text
+            if any(mark in text for mark in (other.id, other.agent, other.canary))
         ]
     return found
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.faults.run import Outcome, a_world, run
 
 # Those that can happen to a world that lives on, side by side.
-TOGETHER = ("1", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "12b", "13", "17", "19")
+TOGETHER = ("1", "3", "4", "5", "6", "7", "8", "9", "9b", "10", "11", "12", "12b", "13", "17", "19")
 ROUNDS_OF_A_WORLD = 15
 
 

@@ -12,6 +12,9 @@ from pathlib import Path
 from types import MappingProxyType
 from uuid import uuid4
 
+from pipeline.admin import create_account
+from pipeline.kafka_log import KafkaSettings
+from pipeline.store_keys import ClusterKeys
 from tests.faults.load import MODES, Tenant
 from tests.support.disks import SmallDisk
 from tests.support.proxy import Proxy
@@ -130,12 +133,12 @@ class World:
     def tenants(self, modes: Sequence[str] = MODES) -> list[Tenant]:
         """Fresh accounts, one of each mode."""
         made = []
+        store = ClusterKeys(self.stack.store, KafkaSettings(self.stack.kafka.bootstrap))
         for mode in modes:
-            account = self.stack.create_account(mode, "--privacy", mode)
+            account = create_account(store, mode, privacy=mode)
             keys = account["keys"]
-            made.append(
-                Tenant(account["account"], mode, keys["ingest"], keys["read"], f"canary{mode}{uuid4().hex[:12]}")
-            )
+            marks = (f"{name}{mode}{uuid4().hex[:12]}" for name in ("agent", "canary"))
+            made.append(Tenant(account["account"], mode, keys["ingest"], keys["read"], *marks))
         return made
 
     def urls(self) -> list[str]:

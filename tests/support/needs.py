@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from tests.support import kafka
+from tests.support.disks import can_mount
 
 
 def need_kafka() -> None:
@@ -25,6 +28,13 @@ def need_cc() -> None:
         _without("crash points need Linux (LD_PRELOAD and /proc)")
     if shutil.which("cc") is None:
         _without("crash points need a C compiler, cc, on PATH")
+
+
+def need_disks() -> None:
+    """The right to mount a tmpfs: disks that are full must be small."""
+    with tempfile.TemporaryDirectory() as folder:
+        if not can_mount(Path(folder)):
+            _without("full disks need the right to mount a tmpfs")
 
 
 def _without(reason: str) -> None:
