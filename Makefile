@@ -1,9 +1,13 @@
 # make up      run the product on this machine        make test    run the tests
 # make check   style, types, layers                   make bench B=B1
 # make fuzz SECONDS=60                                  bytes nobody wrote, to the decoder and the query parameters
+# make faults [FAULT=9] [SEED=7] [SECONDS=60]           every fault, or one, on real parts; an hour for all
+# make soak [MINUTES=60] [SEED=5]                       random faults, several at once, for as long as asked
+# make model [SCHEDULES=100000] [SEED=1]                the intent protocol as a model, explored
+# make crash-points [SEED=1]                            ClickHouse killed before each file operation of an insert
 # make compare-delivery [SEED=1] [SECONDS=60]           lost and doubled, beside two writers that do less
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check format bench compare-delivery fuzz lock
+.PHONY: help setup up test check format bench faults soak model crash-points compare-delivery fuzz lock
 
 PYTHON ?= python3
 VENV := .venv
@@ -42,10 +46,21 @@ format: setup
 bench: setup
 	@$(BIN)/python -m bench $(B) $(ARGS)
 
-SECONDS ?= 60
 fuzz: setup
 	@test -d .build/fuzz/atheris || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --target .build/fuzz -r requirements-fuzz.lock
-	@PYTHONPATH=.build/fuzz $(BIN)/python -m tests.fuzz $(SECONDS)
+	@PYTHONPATH=.build/fuzz $(BIN)/python -m tests.fuzz $(or $(SECONDS),60)
+
+faults: setup
+	@$(BIN)/python -m tests.faults $(if $(FAULT),--fault $(FAULT)) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+soak: setup
+	@$(BIN)/python -m tests.faults.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
+
+model: setup
+	@$(BIN)/python -m tests.model --schedules $(or $(SCHEDULES),100000) $(if $(SEED),--seed $(SEED))
+
+crash-points: setup
+	@$(BIN)/python -m tests.faults.crash_points $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 compare-delivery: setup
 	@$(BIN)/python -m tests.faults.compare $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
