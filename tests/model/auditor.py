@@ -6,7 +6,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from pipeline import limits
-from tests.model.store import DAY_OF, Query, StoreError, Sums
+from tests.model.store import DAY_OF, HOURS, Query, StoreError, Sums
 
 if TYPE_CHECKING:
     from tests.model.world import World
@@ -24,11 +24,16 @@ class Auditor:
         self._c = world.conditions
         self._owner = owner
         self._waits: Query | None = None
+        self.asked = False  # to audit every hour once, marked or not: they have closed
+        self.sending = False  # the turn was renewed, the repair not yet sent
+        self._busy = False
         self._thread = self._loop()
 
     @property
     def ready(self) -> bool:
         """Whether it can go on: not while it waits for an answer."""
+        if not self.asked and not self._busy and not self._world.server.marks:
+            return False
         return self._waits is None or self._waits.lost or not self._waits.running
 
     def step(self) -> None:
@@ -37,7 +42,9 @@ class Auditor:
 
     def _loop(self) -> Steps:
         while True:
+            self._busy = False
             yield
+            self._busy = True
             try:
                 yield from self._settle()
             except StoreError:  # the marks stay
@@ -47,9 +54,11 @@ class Auditor:
         server = self._world.server
         server.reach()
         marks = dict(server.marks)
-        if not marks or not (yield from self._renew()):
-            return
         hours = sorted(set(marks.values()))
+        if self.asked:
+            self.asked, hours = False, list(range(HOURS))
+        if not hours or not (yield from self._renew()):
+            return
         days = sorted({DAY_OF[hour] for hour in hours})
         tables = [("hours", hours), ("days", days)]
         clean = True
@@ -58,7 +67,7 @@ class Auditor:
         yield
         if not self._c.marks_first:
             marks = {mark: hour for mark, hour in server.marks.items() if hour in hours}
-        if clean or not self._c.clean_read:
+        if marks and (clean or not self._c.clean_read):
             server.clear(marks)
             self._world.hit("marks were cleared")
 
@@ -98,7 +107,9 @@ class Auditor:
 
     def _insert(self, table: str, damage: dict[int, Sums]) -> Steps:
         server = self._world.server
+        self.sending = True
         yield
+        self.sending = False
         server.reach()
         if self._c.lease_in_statement and self._holder() != self._owner:
             self._world.hit("a repair had lost its turn")

@@ -27,7 +27,7 @@ class Uniform(HypothesisProvider):
 
 AVAILABLE_PROVIDERS["uniform"] = f"{__name__}.Uniform"
 
-RUN = 10  # schedules of one run: from the eleventh on hypothesis varies those it has, five times each
+RUN = 1_000  # schedules of one run of hypothesis
 MOVES = 48  # each of one to four steps
 
 # What can go wrong, by a number: the machine draws it, or finds it among the moves. `n` says where or how much.
@@ -48,6 +48,7 @@ FAULTS: list[tuple[str, Callable[[World, int], None]]] = [
     ("trap another", lambda w, n: w.trap(n // 8 % 12, TRAPS[n % 8])),
     ("nap", lambda w, n: w.nap(n % WORKERS, 1 + n // 8 % 12, (1, 12, 12, 61)[n // 2 % 4])),
     ("nap again", lambda w, n: w.nap(n % WORKERS, 1 + n // 8 % 12, (1, 12, 12, 61)[n // 2 % 4])),
+    ("audit", lambda w, n: w.audit(n % WORKERS)),
     ("hang", lambda w, n: w.hang(n)),
     ("release", lambda w, n: w.release()),
     ("lose an answer", lambda w, n: w.lose(n)),
@@ -73,7 +74,8 @@ class Schedules(RuleBasedStateMachine):
     hits: ClassVar[Counter[str]] = Counter()
     count: ClassVar[int] = 0
     steps: ClassVar[int] = 0
-    last: ClassVar[World | None] = None
+    seen: ClassVar[set[int]] = set()  # hashes of the schedules, to tell how many were different
+    broken: ClassVar[list[str]] = []  # the last schedule with a violation
 
     def __init__(self) -> None:
         super().__init__()
@@ -128,24 +130,26 @@ class Schedules(RuleBasedStateMachine):
             if not self.world.broken:
                 self.world.heal()
         finally:
-            kind.last = self.world
+            kind.seen.add(hash(tuple(self.world.trace)))
+            if self.world.broken:
+                kind.broken = self.world.trace
             kind.count += 1
             kind.steps += self.world.steps
 
 
-def explore(machine: type[Schedules], schedules: int, number: int, *, shrink: bool = False) -> Violation | None:
-    """So many schedules under a seed; the first violation, shrunk when asked for."""
-    for run in range(-(-schedules // RUN)):
-        violation = _run(machine, f"{number} {run}", shrink=shrink)
+def explore(machine: type[Schedules], schedules: int, name: str, *, shrink: bool = False) -> Violation | None:
+    """So many schedules under a name, the seed; the first violation, shrunk when asked for."""
+    for done in range(0, schedules, RUN):
+        violation = _run(machine, f"{name} {done}", min(RUN, schedules - done), shrink=shrink)
         if violation is not None:
             return violation
     return None
 
 
-def _run(machine: type[Schedules], name: str, *, shrink: bool) -> Violation | None:
+def _run(machine: type[Schedules], name: str, schedules: int, *, shrink: bool) -> Violation | None:
     chosen = settings(
         backend="uniform",
-        max_examples=RUN,
+        max_examples=schedules,
         stateful_step_count=RULES,
         deadline=None,
         database=None,
@@ -163,4 +167,5 @@ def _run(machine: type[Schedules], name: str, *, shrink: bool) -> Violation | No
 
 def machine_for(conditions: Conditions) -> type[Schedules]:
     """A machine of its own, with counts of its own."""
-    return type("Schedules", (Schedules,), {"conditions": conditions, "hits": Counter(), "count": 0, "steps": 0})
+    fresh = {"conditions": conditions, "hits": Counter(), "count": 0, "steps": 0, "seen": set(), "broken": []}
+    return type("Schedules", (Schedules,), fresh)

@@ -218,6 +218,7 @@ class Server:
         ]
         if hourly:
             steps += [Step("days", step.month, token, (), _by_day(step.sums)) for step in steps]
+        self._world.check_repair(steps)
         return self._begin(Query(steps, None))
 
     def _begin(self, query: Query) -> Query:

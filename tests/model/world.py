@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
 
 from consumers.intents import read_note
 from tests.model.conditions import Conditions
 from tests.model.coordinator import PARTITIONS, SESSION_SECONDS, Group
-from tests.model.store import DAY_OF, HOURS, MONTH_OF, Query, Row, Server
+from tests.model.store import DAY_OF, HOURS, MONTH_OF, Query, Row, Server, Step
 from tests.model.worker import Process
 
 WORKERS = 2
@@ -129,7 +129,7 @@ class World:
             for lane, job in worker.jobs:
                 if job.ready:
                     found.append(Actor(_JOB[number][lane.partition], job.step, number))
-            if self.server.marks and worker.auditor.ready:
+            if worker.auditor.ready:
                 found.append(Actor(_AUDITOR[number], worker.auditor.step, number))
         for i, query in enumerate(self.server.running):
             if not query.hangs:
@@ -242,6 +242,13 @@ class World:
             self.say(f"w{number} is to leave")
             self.hit("a worker left")
             worker.leaving = True
+
+    def audit(self, number: int) -> None:
+        """The hours have closed: they are audited once, marked or not."""
+        worker = self.workers[number]
+        if worker is not None:
+            self.say(f"w{number} is to audit every hour")
+            worker.auditor.asked = True
 
     def commit_fault(self, number: int, kind: str) -> None:
         """The next commit is taken without an answer, or not taken."""
@@ -421,6 +428,13 @@ class World:
             if (intent := read_note(position.note)) is not None
             for record in self.group.read(partition, position.offset, intent.end)
         )
+
+    def check_repair(self, steps: Sequence[Step]) -> None:
+        """A repair is about to run."""
+        wanted = [(step.table, step.sums) for step in steps]
+        for query in self.server.running:
+            if query.partition is None and [(step.table, step.sums) for step in query.steps] == wanted:
+                raise self.violation("the same repair runs twice")
 
     def excuse(self, rows: Collection[Row], refused: Collection[int]) -> None:
         """Traces whose first row of a batch was refused by the store: a later row of that batch does not start them."""
