@@ -5,6 +5,7 @@ The raw table's offsets are the evidence; a token is trusted only while the serv
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -95,7 +96,7 @@ class Doubt:
         self.refused: list[DeadLetter] = []
         self._refused_keys: set[tuple[int, int]] = set()
 
-    def retry_under_token(self, intent: Intent, can_reproduce: bool) -> bool:
+    def retry_under_token(self, intent: Intent, can_reproduce: bool, *, not_after: float = math.inf) -> bool:
         """Step 2: the batch again under its own token when that is evidence. Answers whether it was trusted and taken."""
         if not (can_reproduce and intent.attempt == 0 and len(self._rows)):
             return False
@@ -103,7 +104,7 @@ class Doubt:
         if not trusted(intent, before, before):
             return False
         try:
-            self._store.insert("events", Row._fields, self._rows.columns, token=self._token)
+            self._store.insert("events", Row._fields, self._rows.columns, token=self._token, not_after=not_after)
         except StoreError:
             return False
         return trusted(intent, before, ask_server(self._store))

@@ -371,20 +371,20 @@ class Worker:
             return InDoubt(intent.attempt + 1, 0.0)
         if not state.retried:
             state.retried = True
-            state.trusted = doubt.retry_under_token(
+            doubt.retry_under_token(
                 intent._replace(attempt=intent.attempt - 1),
                 intent.versions == self._versions(self._context_of(intent.versions)),
+                not_after=deadline,
             )
         missing = doubt.missing()
         if missing:
             if lane.abandoned or time.monotonic() > deadline:
                 return InDoubt(intent.attempt + 1, 0.0)
-            state.inserted = True
             left = int(deadline - time.monotonic())
             doubt.insert_missing(missing, intent.attempt, ask_server(self._store).now + left)
             return InDoubt(intent.attempt + 1, 0.0)
-        if not state.trusted or state.inserted:
-            mark_doubtful(self._store, hours_of(made.rows), f"{state.token}#{intent.attempt}", "insert in doubt")
+        # Also where the token was trusted: an audit may have repaired what the retry's views have now added.
+        mark_doubtful(self._store, hours_of(made.rows), f"{state.token}#{intent.attempt}", "insert in doubt")
         self._store_dead([*made.dead, *doubt.refused], f"{state.token}#{intent.attempt}")
         remember(made.stamps, windows, {letter.log_offset for letter in doubt.refused})
         return _stored(intent.end, made)
@@ -416,8 +416,6 @@ class _Settling:
         self.token = token
         self.doubt: Doubt | None = None
         self.retried = False
-        self.trusted = False
-        self.inserted = False
 
 
 def _stored(end: int, made: Made) -> Stored:
