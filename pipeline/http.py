@@ -284,13 +284,20 @@ class HardenedServer(web.Server):
         """Whether any request is being answered."""
         return any(isinstance(one, _QuietHandler) and not one.waiting() for one in self._connections)
 
+    def _quiet(self, now: float) -> bool:
+        """Whether nobody has wanted anything for a while; who was just answered or has just come may be about to."""
+        if self.busy():
+            self.asked = now
+        heard = max((one.heard for one in self._connections if isinstance(one, _QuietHandler)), default=0.0)
+        return now - self.asked >= limits.DRAIN_QUIET_SECONDS and now - heard >= limits.DRAIN_QUIET_SECONDS / 4
+
     async def drain(self) -> None:
         """Answer what is in flight and tell everybody else 503, until nobody asks any more or time is up."""
         self.draining, self.asked = True, self._loop.time()
         end = self.asked + limits.DRAIN_SECONDS
-        while self._connections and (now := self._loop.time()) < end:
-            if not self.busy() and now - self.asked >= limits.DRAIN_QUIET_SECONDS:
-                return
+        if not self._connections:
+            return
+        while (now := self._loop.time()) < end and not self._quiet(now):  # noqa: ASYNC110  # no event tells of quiet
             await asyncio.sleep(0.02)
         for one in self.connections:
             if isinstance(one, _QuietHandler):

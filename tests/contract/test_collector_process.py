@@ -193,6 +193,21 @@ async def test_on_sigterm_nobody_is_cut_off(tmp_path: Path) -> None:
         assert_nothing_told(ending, [ready, alive, in_flight])
 
 
+async def test_who_was_answered_last_may_still_ask(tmp_path: Path) -> None:
+    with CollectorProcess(tmp_path) as ending:
+        ending.log("slow 2")
+        senders = [Sender(ending.port, ending.keys["ingest"]) for _ in range(12)]
+        running = [asyncio.create_task(sender.run()) for sender in senders]
+        await asyncio.sleep(0.7)
+        ending.process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(asyncio.gather(*running), 30)
+        assert await asyncio.to_thread(ending.process.wait, 30) == 0
+        # What was in flight was answered with `Connection: close`, all at one time, and all came again at once.
+        answers = [list(sender.sent.values()) for sender in senders]
+        assert [202, 503] in answers
+        assert all(one in ([202, 503], [503]) for one in answers)
+
+
 async def test_what_never_ends_holds_up_neither_the_others_nor_the_end(
     process: CollectorProcess, tmp_path: Path
 ) -> None:
