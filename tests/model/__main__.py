@@ -7,12 +7,10 @@ import contextlib
 import io
 import sys
 import time
-from collections import Counter
 
 from tests.model.conditions import CONDITIONS, without
-
-from tests.model.machine import RUN, explore, machine_for
-from tests.model.world import Violation, World
+from tests.model.directed import DIRECTED, DIRECTED_PAIRS, SECOND_LINES, play
+from tests.model.machine import explore, machine_for
 
 CHUNK = 1_000  # schedules between two lines of progress
 SURE = 20_000  # with so many, each of these has happened or the run proves nothing
@@ -33,16 +31,16 @@ def main() -> int:
     """0: no violation, and every fault has happened."""
     parser = argparse.ArgumentParser(prog="python -m tests.model", description=__doc__)
     parser.add_argument("--schedules", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", default="1")
     parser.add_argument("--without", nargs="*", default=[], metavar="CONDITION", help="take these conditions out")
     parser.add_argument(
         "--table", type=int, metavar="N", help="instead: how each condition's absence is found, in N schedules"
     )
     given = parser.parse_args()
-    return _table(given.table, given.seed) if given.table else _explore(given.schedules, given.seed, given.without)
+    return _table(given.schedules, given.seed) if given.table else _explore(given.schedules, given.seed, given.without)
 
 
-def _explore(schedules: int, number: int, missing: list[str]) -> int:
+def _explore(schedules: int, number: str, missing: list[str]) -> int:
     machine = machine_for(without(*missing))
     started = time.process_time()
     for done in range(0, schedules, CHUNK):
@@ -75,29 +73,19 @@ def _show(missing: list[str], name: str) -> int:
     return 1
 
 
-def _table(schedules: int, number: int) -> int:
-    """Every condition taken out in turn."""
+def _table(schedules: int, name: str) -> int:
+    """Every condition taken out in turn: a second line together with the other."""
     kept = 0
     for condition in CONDITIONS:
-        machine = machine_for(without(condition.name))
-        violation = explore(machine, schedules, str(number))
-        how = f"after {machine.count} schedules: {violation}"
-        if violation is None and condition.name in DIRECTED:
-            how = f"by a directed schedule: {_directed(condition.name)}"
-        elif violation is None:
-            kept += 1
-            how = f"not in {schedules // RUN * RUN} schedules"
-        print(f"{condition.name:20} {how}", flush=True)
-    return 1 if kept else 0
-
-
-def _directed(name: str) -> str:
-    world = World(without(name), Counter())
-    try:
-        DIRECTED[name](world)
-    except Violation as violation:
-        return str(violation)
-    return "no violation"
+        partner = SECOND_LINES.get(condition.name)
+        missing = [condition.name, *([partner] if partner else [])]
+        directed = (DIRECTED_PAIRS if partner else DIRECTED).get(condition.name)
+        machine = machine_for(without(*missing))
+        violation = explore(machine, schedules, name) if directed is None else play(directed, without(*missing))
+        how = "directed schedule" if directed is not None else f"{machine.count} schedules"
+        kept += violation is None
+        print(f"{' + '.join(missing):44} {how:20} {violation or 'NOT FOUND'}", flush=True)
+    return int(kept > 0)
 
 
 if __name__ == "__main__":

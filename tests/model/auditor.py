@@ -97,8 +97,7 @@ class Auditor:
         return False
 
     def _read(self, table: str, buckets: list[int]) -> dict[int, Sums]:
-        found = self._world.server.difference(table, buckets, from_raw=not self._c.hours_first)
-        return found
+        return self._world.server.difference(table, buckets, from_raw=not self._c.hours_first)
 
     def _same(self, first: Sums | None, second: Sums) -> bool:
         if first is None:

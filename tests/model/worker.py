@@ -116,6 +116,11 @@ class Lane:
         self.refused: set[int] = set()
         self.unmarked: set[int] = set()  # only where marks come after the commit
 
+    def unplan(self) -> None:
+        """Back to before the plan, when its intent could not be committed and nothing was tried under it."""
+        if self.made is None and self.inherited is None and self.intent is not None and self.intent.attempt == 0:
+            self.intent, self.records = None, ()
+
     def forget_batch(self, end: int) -> None:
         """The batch is stored."""
         self.position, self.uncommitted = end, True
@@ -323,15 +328,9 @@ class Process:
         started = self._world.now
         taken = yield from self._send(positions)
         if not taken:
-            for lane in planned:
-                if (
-                    lane.made is None
-                    and lane.inherited is None
-                    and lane.intent is not None
-                    and lane.intent.attempt == 0
-                ):
-                    if self._c.commit_acknowledged:
-                        lane.intent, lane.records = None, ()
+            if self._c.commit_acknowledged:
+                for lane in planned:
+                    lane.unplan()
             return False
         self._last_commit = started
         for lane in lanes:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from consumers.intents import read_note
 from tests.model.conditions import Conditions
-from tests.model.coordinator import PARTITIONS, SESSION_SECONDS, Group
-from tests.model.store import DAY_OF, HOURS, MONTH_OF, Query, Row, Server, Step
+from tests.model.coordinator import PARTITIONS, Group
+from tests.model.store import DAY_OF, HOURS, Query, Row, Server, Step
 from tests.model.worker import Process
 
 WORKERS = 2
@@ -312,7 +312,7 @@ class World:
         """A statement has come to its next step."""
         if not self._traps or not query.running or query.at < self._traps[0][0]:
             return
-        at, kind = self._traps[0]
+        kind = self._traps[0][1]
         if kind == "fail" and query.at % 2:
             return
         del self._traps[0]
@@ -455,6 +455,3 @@ class World:
         self.check_marked("everything was settled")
         if self.server.difference("days", (0, 1)) or self.server.difference("hours", range(HOURS)):
             raise self.violation("rollups differ from raw")
-
-
-__all__ = ["MONTH_OF", "SESSION_SECONDS", "Event", "Violation", "World"]
