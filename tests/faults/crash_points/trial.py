@@ -194,10 +194,13 @@ class Room:
             try:
                 self._auditor.settle_doubtful()
             except StoreError:
-                if not self._is_down():
-                    raise
-                self._outcome.repair_points = self._trap.disarm()
-                self._come_back(crash, {})
+                # As in the product's loop the marks stay. A killed server's connections end a moment before it does.
+                until = time.monotonic() + 2
+                while not self._is_down() and time.monotonic() < until:
+                    time.sleep(0.02)
+                if self._is_down():
+                    self._outcome.repair_points = self._trap.disarm()
+                    self._come_back(crash, {})
         self._outcome.repair_points = self._outcome.repair_points or self._trap.disarm()
 
     def _come_back(self, crash: Crash, sizes: Mapping[Path, int]) -> None:
