@@ -21,7 +21,7 @@ Micros = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 _RUN_RATIO = 4  # a run at most this many times longer than the next is merged with it
-_SLOT_BITS = 20  # of a sealed bucket: a million slots
+_SLOT_HASHES = 4  # in a slot of a sealed bucket, about
 
 
 def identity_hash(account: str, trace_id: str, event_id: str) -> int:
@@ -114,14 +114,17 @@ class Identities:
 
 
 class _Slots(NamedTuple):
-    """A sorted run whose high bits are the place: slot s holds rest[starts[s]:starts[s + 1]]. 52 bits of each hash."""
+    """A sorted run whose first bits are the place: slot s holds rest[starts[s]:starts[s + 1]], the next 32 bits of each hash.
 
+    A hash that is not there is taken for one that is once in a thousand million times.
+    """
+
+    bits: int
     starts: npt.NDArray[np.uint32]
     rest: npt.NDArray[np.uint32]
 
     def may_hold(self, hashes: Hashes) -> Mask:
-        slot = (hashes >> np.uint64(64 - _SLOT_BITS)).astype(np.int64)
-        wanted = _rest(hashes)
+        slot, wanted = _split(hashes, self.bits)
         place, end = self.starts[slot].astype(np.int64), self.starts[slot + 1]
         found = np.zeros(len(hashes), dtype=np.bool_)
         inside = np.nonzero(place < end)[0]
@@ -133,14 +136,17 @@ class _Slots(NamedTuple):
 
 
 def _sealed(run: Hashes) -> _Slots:
-    counts = np.bincount((run >> np.uint64(64 - _SLOT_BITS)).astype(np.int64), minlength=1 << _SLOT_BITS)
-    starts = np.zeros((1 << _SLOT_BITS) + 1, dtype=np.uint32)
-    np.cumsum(counts, out=starts[1:])
-    return _Slots(starts, _rest(run))
+    bits = max(1, (len(run) // _SLOT_HASHES).bit_length())
+    slot, rest = _split(run, bits)
+    starts = np.zeros((1 << bits) + 1, dtype=np.uint32)
+    np.cumsum(np.bincount(slot, minlength=1 << bits), out=starts[1:])
+    return _Slots(bits, starts, rest)
 
 
-def _rest(hashes: Hashes) -> npt.NDArray[np.uint32]:
-    return ((hashes >> np.uint64(32 - _SLOT_BITS)) & np.uint64(0xFFFF_FFFF)).astype(np.uint32)
+def _split(hashes: Hashes, bits: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+    """The first bits of each hash, and the 32 that follow."""
+    rest = (hashes >> np.uint64(32 - bits)) & np.uint64(0xFFFF_FFFF)
+    return (hashes >> np.uint64(64 - bits)).astype(np.int64), rest.astype(np.uint32)
 
 
 class Traces:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.window import Identities, Traces, identity_hash
@@ -45,6 +45,7 @@ stream = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(
     stream, st.lists(st.tuples(st.integers(1, 30), st.integers(1, 4), st.integers(0, SPAN)), min_size=1, max_size=30)
 )
