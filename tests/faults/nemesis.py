@@ -6,6 +6,7 @@ Every verb counts its hits; a fault whose proof finds no hit has failed.
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import threading
@@ -46,6 +47,7 @@ class Nemesis:
     def __init__(self, world: World, load: Load, tell: Callable[[str], None], *, alone: bool = True) -> None:
         self.world, self.load, self.alone = world, load, alone
         self._store, self._log = threading.Lock(), threading.Lock()  # one fault at a time has them in hand
+        self._orders = threading.Lock()  # there is one order to break at a time
         self.hits: Counter[str] = Counter()
         self.complaints: list[str] = []
         self._tell = tell
@@ -100,19 +102,22 @@ class Nemesis:
     def break_worker(self, step: str, name: str, after: float = 0.0, asleep: float = 0.0) -> None:
         """Whichever worker reaches the step next dies there, or sleeps there for `asleep` seconds and is woken."""
         world, number = self.world, signal.Signals[name]
-        if step in IN_DOUBT:  # it must have something to be in doubt about
-            world.store.marker = b"insert_deduplication_token="
-            world.store.replies_to_lose = 1
-        world.break_at(step, number, after)
-        pid = world.broke(12)
-        world.store.replies_to_lose = 0
+        with self._orders:
+            if step in IN_DOUBT:  # it must have something to be in doubt about
+                world.store.marker = b"insert_deduplication_token="
+                world.store.replies_to_lose = 1
+            world.break_at(step, number, after)
+            pid = world.broke(12)
+            if step in IN_DOUBT:
+                world.store.replies_to_lose = 0
         if not pid:
             return
         self.hits[f"{name} {step}"] += 1
         self.hits["broke"] += 1
         if number is signal.SIGSTOP:
             time.sleep(asleep)
-            world.worker_of(pid).resume()
+            with suppress(ProcessLookupError):  # another fault may have killed it in its sleep
+                os.kill(pid, signal.SIGCONT)
 
     def join(self, seconds: float) -> None:
         """One more worker for a while."""
@@ -207,8 +212,10 @@ class Nemesis:
             time.sleep(0.5)
             deadline = time.monotonic() + seconds
             while time.monotonic() < deadline:
-                world.break_at("during the insert", signal.SIGKILL, 0.6)
-                if world.broke(4) and self._insert_runs(0.5):
+                with self._orders:
+                    world.break_at("during the insert", signal.SIGKILL, 0.6)
+                    pid = world.broke(4)
+                if pid and self._insert_runs(0.5):
                     self.hits["inserts that outlived their worker"] += 1
             store.execute("DROP VIEW slows")
 

@@ -165,10 +165,6 @@ class World:
             self.order.unlink()
         return 0
 
-    def worker_of(self, pid: int) -> Watched:
-        """The worker with that pid."""
-        return next(worker for worker in self.workers if worker.pid == pid)
-
     # --- evidence
 
     def logged(self, what: str, kind: str = "consumer") -> int:
