@@ -71,6 +71,10 @@ class Conditions:
         "a retry without an answer is waited for before rows are counted", "delivery.md rule 1; Worker._settle"
     )
     same_server: bool = _said("a token is trusted on the server that took it", "delivery.md; doubt.trusted")
+    grown_server: bool = _said(
+        "which was up for some seconds, or it could not be told from its successor",
+        "doubt.trusted: TRUST_UPTIME_SECONDS",
+    )
     inside_window: bool = _said("and only well inside the window", "delivery.md; doubt.trusted: TRUST_SECONDS")
     same_versions: bool = _said(
         "and only by a worker that can make the same rows", "delivery.md Conditions; doubt.retry_under_token"
@@ -81,7 +85,9 @@ class Conditions:
     retry_names_server: bool = _said(
         "the retry itself refuses to run on another server", "the model; doubt.retry_under_token"
     )
-    retry_ends: bool = _said("and after the session could have ended", "the model; doubt.retry_under_token")
+    retry_ends: bool = _said(
+        "and is not sent after the session could have ended", "the model; doubt.retry_under_token: not_after"
+    )
     rows_are_evidence: bool = _said(
         "where the token is not trusted, offsets in the raw table decide", "delivery.md rule 3; doubt.missing"
     )
@@ -106,7 +112,7 @@ class Conditions:
     marked: bool = _said("the hours of what was settled without trust are marked", "delivery.md rule 4; Worker._settle")
     marked_when_trusted: bool = _said(
         "and those of a trusted retry: an auditor may have repaired what the retry then heals",
-        "the model; Worker._settle",
+        "the model; Worker._settle: mark_doubtful",
     )
     mark_last: bool = _said("marks are written after the last insert", "delivery.md Repair; Worker._settle")
     mark_before_commit: bool = _said(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pipeline import limits
 from tests.model.conditions import Conditions
 from tests.model.store import Query
 from tests.model.world import HOUR_SECONDS, Violation, World
@@ -231,7 +232,7 @@ def lease_in_statement(world: World) -> None:
     assert worker is not None
     _until(world, lambda: worker.auditor.sending, "w0 auditor")
     world.freeze(0)
-    world.pass_time(61)
+    world.pass_time(limits.LEASE_SECONDS + 1)
     _audit(world, 1)
     world.rounds(60)
     world.thaw(0)
@@ -288,7 +289,7 @@ def clean_read(world: World) -> None:
     _damaged(world, 0)
     _steps(world, "w0 auditor", 6)
     world.freeze(0)
-    world.pass_time(61)
+    world.pass_time(limits.LEASE_SECONDS + 1)
     _steps(world, "w1 auditor", 3)
     world.thaw(0)
     _steps(world, "w0 auditor", 4)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 HOURS = 3
 DAY_OF = (0, 0, 1)  # hour -> day
 MONTH_OF = (0, 0, 1)  # hour -> month: the tables' partitions; a day lies in the month of its number
-START_SECONDS = 3  # a server that comes up again has another start, by more than `trusted` tolerates
+START_SECONDS = 1  # until a server is up again: hardly another start
 
 Sums = tuple[int, int, int, int]  # events, value, trace starts, checksum
 NOTHING: Sums = (0, 0, 0, 0)
@@ -118,7 +118,7 @@ class Server:
         self._world = world
         self._offset = offset  # of its clock to the world's
         self.up = True
-        self.started = world.now
+        self.started = world.now - 10_000
         self.rows: dict[tuple[int, int], Row] = {}
         self.truth: list[Sums] = [NOTHING] * HOURS
         self.rollups: dict[str, list[Sums]] = {"hours": [NOTHING] * HOURS, "days": [NOTHING] * 2}

@@ -187,6 +187,8 @@ class World:
         for dice in range(count):
             self.dice = dice
             self.round(only)
+            if dice % 4 == 3:
+                self.pass_time(1)
 
     # --- transitions: faults
 
