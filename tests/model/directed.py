@@ -318,6 +318,19 @@ def fresh_token(world: World) -> None:
     world.start_server()
 
 
+def before_token_n(world: World) -> None:
+    """Insert and retry leave nothing, token#2 leaves everything; then the worker is killed and the token looks unused."""
+    _joined(world, (0, 0))
+    for _ in range(2):
+        _sent(world, 0)
+        world.fail(0)
+    _sent(world, 0)
+    _run(world, world.server.running[0])
+    world.kill(0)
+    world.pass_time(12)
+    _settled(world, 1)
+
+
 def same_versions(world: World) -> None:
     """A view fails, and the new owner, of other code, retries with rows of its own."""
     _joined(world, (0, 0))
@@ -343,6 +356,8 @@ DIRECTED: dict[str, Callable[[World], None]] = {
     "checksum": checksum,
     "read_again": read_again,
     "lease_in_statement": lease_in_statement,
+    "before_token_n": before_token_n,
+    "n_first": before_token_n,
     "end_guard": end_guard,
     "end_by_server": end_guard,
     "end_after_answer": end_guard,
