@@ -49,19 +49,21 @@ def serve(
     collect_rarely()
     threading.Thread(target=Auditor(store).run, args=(stop,), daemon=True, name="auditor").start()
     _say.info("consumer_started", pid=os.getpid())
-    while not stop.is_set():
-        try:
-            worker = Worker(
-                open_log(), store, context,
-                session_seconds=session_seconds, dead_letter_ratio=dead_letter_ratio, observe=observe,
-            )  # fmt: skip
-            running[:] = [worker]
-            if not stop.is_set():  # or it came between the two lines above
-                worker.run()
-        except LogLost:
-            raise
-        except LogError as error:
-            _say.warning("member_ended", code=error.code, detail=error.detail)
-            stop.wait(_AGAIN_SECONDS)
-    stop.set()
+    try:
+        while not stop.is_set():
+            try:
+                worker = Worker(
+                    open_log(), store, context,
+                    session_seconds=session_seconds, dead_letter_ratio=dead_letter_ratio, observe=observe,
+                )  # fmt: skip
+                running[:] = [worker]
+                if not stop.is_set():  # or it came between the two lines above
+                    worker.run()
+            except LogLost:
+                raise
+            except LogError as error:
+                _say.warning("member_ended", code=error.code, detail=error.detail)
+                stop.wait(_AGAIN_SECONDS)
+    finally:
+        stop.set()
     _say.info("consumer_stopped", pid=os.getpid())

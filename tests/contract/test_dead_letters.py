@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from uuid import uuid4
 
 import pytest
+from xxhash import xxh64_intdigest
 
 from pipeline.errors import BadQuestion, NotFound
 from pipeline.letters import choose, list_letters, purge, replay, show_letter
@@ -120,3 +121,29 @@ def test_a_purged_letter_leaves_no_bytes(store: ClickHouse) -> None:
     assert [found["name"] for found in list_letters(store, choose())] == ["topic-1:0:2"]
     held = store.select("SELECT log_offset, value FROM dead_letters").rows  # without FINAL: the parts themselves
     assert {int(offset): bool(value) for offset, value in held} == {1: False, 2: True}
+
+
+def test_what_a_bad_deploy_could_not_decode_is_read_from_the_log_again(store: ClickHouse) -> None:
+    good, other = (letter(offset).value.encode() for offset in (1, 2))
+    held = [
+        *(
+            DeadLetter("", 0, LOG, 0, n, "undecodable", "", len(v), xxh64_intdigest(v), "")
+            for n, v in ((1, good), (2, other))
+        ),
+        poison(3),
+    ]
+    put(store, *held)
+    asked: list[int] = []
+    sent: list[Record] = []
+
+    def fetch(wanted: Sequence[DeadLetter]) -> dict[tuple[str, int, int], bytes]:
+        asked.extend(one.log_offset for one in wanted)
+        # The log holds the first, another record in place of the second, and bytes that are still none.
+        return {(LOG, 0, 1): good, (LOG, 0, 2): good, (LOG, 0, 3): b"\xff no record"}
+
+    assert replay(store, sent.extend, choose(), fetch) == {"replayed": 1, "left": 2}
+    assert sorted(asked) == [1, 2, 3]
+    (record,) = sent
+    assert from_bytes(record.value).event == from_bytes(good).event
+    assert from_bytes(record.value).received_at > NOW
+    assert replay(store, sent.extend, choose(), lambda _: {}) == {"replayed": 0, "left": 2}

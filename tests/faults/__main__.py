@@ -24,7 +24,7 @@ def main() -> int:
     for text in [given.fault] if given.fault else FAULTS:
         numbers = text.split("+")
         needs = {name: value for number in numbers for name, value in FAULTS[number].world.items()}
-        seconds = given.seconds or 4 * max(FAULTS[number].seconds for number in numbers)
+        seconds = given.seconds or max(FAULTS[number].full or 4 * FAULTS[number].seconds for number in numbers)
         with a_world(given.keep and given.keep / text, **needs) as world:
             outcomes.append(run(world, numbers, given.seed, seconds, _tell))
     print(f"\n{len(outcomes)} faults in {time.monotonic() - began:.0f} s, seed {given.seed}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.faults.load import Load
 from tests.faults.nemesis import Nemesis, Step
-from tests.faults.process import IN_DOUBT, STEPS
+from tests.faults.process import STEPS
 from tests.faults.world import World
 
 Plan = Callable[[random.Random, float], list[Step]]
@@ -20,12 +20,13 @@ SESSION = 6.0  # seconds, of the workers of a world
 
 @dataclass(frozen=True)
 class Fault:
-    """`seconds` is how long one run lasts in the fast set; the full set takes it several times over."""
+    """`seconds` is how long a run takes to hit once or twice; the full set takes `full`, or four times that."""
 
     name: str
     plan: Plan
     proof: Proof
     seconds: float = 12
+    full: float = 0
     load: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     world: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -98,25 +99,29 @@ def _rejections(_: Nemesis, load: Load, __: World) -> list[str]:
     return [f"the fault never hit: nothing is {what}" for what in wanted if not load.ledger.count(what)]
 
 
+def _order(rng: random.Random, first: list[str], count: int) -> list[str]:
+    """So many steps, those that must be there and as many others as fit; all of them when the time is long."""
+    others = [step for step in STEPS if step not in first and "dead letters" not in step]
+    rng.shuffle(others)
+    return [*first, *others][:count]
+
+
 def _breaks(rng: random.Random, seconds: float) -> list[Step]:
-    """Dies before, during and after the insert, before the commit, and in every rule for doubt."""
-    outside = [step for step in STEPS if step not in IN_DOUBT and "dead letters" not in step]
-    chosen = ["before the insert", "during the insert", "after the insert", "before the intent is committed"]
-    chosen += [rng.choice(outside + sorted(IN_DOUBT)) for _ in range(max(2, int(seconds / 3) - 4))]
-    rng.shuffle(chosen)
+    """Dies before, during and after the insert, before the commit, and at every rule for doubt."""
+    first = ["before the insert", "during the insert", "after the insert", "before the intent is committed"]
     return [
         Step(1 + 2.5 * n, "break_worker", (step, "SIGKILL", 0.01 if step.startswith("during") else 0.0))
-        for n, step in enumerate(chosen)
+        for n, step in enumerate(_order(rng, first, max(6, int(seconds / 2.5))))
     ]
 
 
 def _sleepers(rng: random.Random, seconds: float) -> list[Step]:
     """Asleep for longer than a session, between any two steps; its partitions have a new owner when it wakes."""
-    chosen = ["after the intent is committed", "before the insert"]
-    chosen += [rng.choice([*sorted(IN_DOUBT), "during the insert"]) for _ in range(max(0, int(seconds / 11) - 2))]
+    first = ["after the intent is committed", "before the retry", "after the offsets are read"]
+    asleep = SESSION + 3
     return [
-        Step(1 + 11.0 * n, "break_worker", (step, "SIGSTOP", 0.005 if step.startswith("during") else 0.0, SESSION + 3))
-        for n, step in enumerate(chosen)
+        Step(1 + 11.0 * n, "break_worker", (step, "SIGSTOP", 0.005 if step.startswith("during") else 0.0, asleep))
+        for n, step in enumerate(_order(rng, first, max(1, int(seconds / 11))))
     ]
 
 
@@ -150,7 +155,13 @@ FAULTS: dict[str, Fault] = {
         every((0.5, 1.5), lambda r: ("restart_collector", (r.randrange(2),))),
         both(hit(collector_restarted=3), _only_503),
     ),
-    "3": Fault("kill -9 of workers before, during and after an insert", _breaks, hit(broke=5), seconds=18),
+    "3": Fault(
+        "kill -9 of workers before, during and after an insert",
+        _breaks,
+        hit(broke=5),
+        seconds=15,
+        full=2.5 * len(STEPS),
+    ),
     "4": Fault(
         "kill -9 of ClickHouse in mid-insert",
         every((2, 4), lambda r: ("kill_store", (round(r.uniform(0, 1.5), 1),))),
@@ -213,7 +224,9 @@ FAULTS: dict[str, Fault] = {
         hit(inserts_failed_by_the_view=2),
     ),
     "11": Fault("workers that join and leave all the time", _churn, _churned, seconds=14),
-    "12": Fault("workers that sleep past their session and wake", _sleepers, hit(broke=2), seconds=22),
+    "12": Fault(
+        "workers that sleep past their session and wake", _sleepers, hit(broke=1), seconds=12, full=11.0 * len(STEPS)
+    ),
     "12b": Fault(
         "inserts that outlive their worker",
         lambda _, seconds: [Step(1, "slow_view", (seconds,))],
