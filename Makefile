@@ -5,7 +5,7 @@
 # make soak [MINUTES=60] [SEED=5]                       random faults, several at once, for as long as asked
 # make model [SCHEDULES=100000] [SEED=1]                the intent protocol as a model, explored
 # make crash-points [SEED=1]                            ClickHouse killed before each file operation of an insert
-# make compare-delivery [SEED=1] [SECONDS=60]           lost and doubled, beside two writers that do less
+# make compare-delivery [SEED=1] [SECONDS=50]           lost and doubled, beside writers that do less
 .DEFAULT_GOAL := help
 .PHONY: help setup up test check format bench faults soak model crash-points compare-delivery fuzz lock
 
