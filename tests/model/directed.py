@@ -95,6 +95,19 @@ def late_statement(world: World) -> None:
     _later(world)
 
 
+def waits_for_running(world: World) -> None:
+    """A worker's insert hangs and outlives it; the new owner, of other code, counts meanwhile."""
+    _joined(world, (0, 0))
+    world.kill(1)
+    world.boot(1, 2)
+    _sent(world, 0)
+    world.kill(0)
+    world.pass_time(12)
+    _sent(world, 1, 2)
+    for query in list(world.server.running):
+        _run(world, query)
+
+
 def waits_again(world: World) -> None:
     """The retry under the token still runs, its answer lost, when the rows are counted."""
     _joined(world, (0, 0))
@@ -346,6 +359,7 @@ def same_versions(world: World) -> None:
 
 DIRECTED: dict[str, Callable[[World], None]] = {
     "revocation_waits": revocation_waits,
+    "waits_for_running": waits_for_running,
     "waits_again": waits_again,
     "retry_names_server": retry_names_server,
     "retry_ends": retry_ends,

@@ -9,7 +9,7 @@ from tests.model.directed import DIRECTED, DIRECTED_PAIRS, SECOND_LINES, play
 from tests.model.machine import explore, machine_for
 
 SCHEDULES = 1_500  # of the protocol whole; `python -m tests.model --schedules 100000` takes ten minutes
-SEARCH = 1_500  # at most, for a violation without a condition: found in 2 to 500
+SEARCH = 1_500  # at most, for a violation without a condition: found in 2 to 260
 CONTROL = 100  # without a second line alone
 
 FAULTS = (
