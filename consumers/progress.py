@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -37,12 +37,16 @@ class _Standing(NamedTuple):
 
 
 class Beside:
-    """One thread of its own, so that a store or a log that hangs never holds up the poll thread."""
+    """Threads of its own, so that a store or a log that hangs never holds up the poll thread, nor one the other.
+
+    Of each errand one is under way at a time.
+    """
 
     def __init__(self, store: Store, log: LogReader) -> None:
         self._store = store
         self._log = log
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="beside")
+        self._threads = ThreadPoolExecutor(3, thread_name_prefix="beside")
+        self._errands: dict[str, Future[None]] = {}
         self._server: tuple[ServerClock, float] | None = None
         self._budget: TagBudget | None = None
         self._next_ask = 0.0
@@ -52,14 +56,19 @@ class Beside:
 
     def close(self) -> None:
         """Finish what was begun."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _send(self, errand: Callable[..., None], *given: object) -> None:
+        before = self._errands.get(errand.__name__)
+        if before is None or before.done():
+            self._errands[errand.__name__] = self._threads.submit(errand, *given)
 
     def clock(self) -> ServerClock | None:
         """The server's start and time; None while it cannot be reached."""
         now = time.monotonic()
         if now >= self._next_ask:
             self._next_ask = now + _EVERY_SECONDS
-            self._thread.submit(self._ask)
+            self._send(self._ask)
         if self._server is None or now - self._server[1] > _STALE_SECONDS:
             return None
         clock, asked = self._server
@@ -77,7 +86,7 @@ class Beside:
         now = time.monotonic()
         if now >= self._next_budget:
             self._next_budget = now + limits.BUDGET_QUERY_SECONDS
-            self._thread.submit(self._ask_budget)
+            self._send(self._ask_budget)
         return self._budget
 
     def _ask_budget(self) -> None:
@@ -97,7 +106,7 @@ class Beside:
             if lane.windows is not None
         ]
         if standing and clock is not None:
-            self._thread.submit(self._tell, standing, clock.micros)
+            self._send(self._tell, standing, clock.micros)
 
     def _tell(self, standing: list[_Standing], moment: int) -> None:
         """`moment`: the store's clock (unix us) when the lanes stood so; machines' clocks are never compared."""

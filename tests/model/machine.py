@@ -38,12 +38,12 @@ FAULTS: list[tuple[str, Callable[[World, int], None]]] = [
     ("wake", lambda w, n: w.thaw(n % WORKERS)),
     ("kill", lambda w, n: w.kill(n % WORKERS)),
     ("start", lambda w, n: w.boot(n % WORKERS, 1 + n // 2 % 2)),
-    ("replace", lambda w, n: (w.kill(n % WORKERS), w.boot(n % WORKERS, 1 + n // 2 % 2))[0]),
+    ("replace", lambda w, n: _replace(w, n)),
     ("leave", lambda w, n: w.leave(n % WORKERS)),
     ("a commit goes wrong", lambda w, n: w.commit_fault(n % WORKERS, ("refused", "unanswered")[n // 2 % 2])),
     ("crash", lambda w, n: w.crash(cut=n % 4, torn=n % 8 > 5)),
     ("start the server", lambda w, n: w.start_server()),
-    ("crash and start", lambda w, n: (w.crash(cut=n % 4, torn=n % 8 > 5), w.start_server())[0]),
+    ("crash and start", lambda w, n: _restart(w, n)),
     ("trap a statement", lambda w, n: w.trap(n // 8 % 12, TRAPS[n % 8])),
     ("trap another", lambda w, n: w.trap(n // 8 % 12, TRAPS[n % 8])),
     ("nap", lambda w, n: w.nap(n % WORKERS, 1 + n // 8 % 12, (1, 12, 12, 21)[n // 2 % 4])),
@@ -59,6 +59,16 @@ FAULTS: list[tuple[str, Callable[[World, int], None]]] = [
 ]
 TRAPS = ("fail", "fail", "lose", "lose", "hang", "crash", "lose power", "tear")
 FIRST_FAULT = 256 - 2 * len(FAULTS)  # of a byte; below it is a move
+
+
+def _replace(world: World, n: int) -> None:
+    world.kill(n % WORKERS)
+    world.boot(n % WORKERS, 1 + n // 2 % 2)
+
+
+def _restart(world: World, n: int) -> None:
+    world.crash(cut=n % 4, torn=n % 8 > 5)
+    world.start_server()
 
 
 def _sleep_past(world: World, n: int, seconds: int) -> None:
