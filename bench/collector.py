@@ -17,9 +17,9 @@ from aiohttp import web
 
 from bench.common import result, table, traffic
 from collector.app import create_collector_app
-from pipeline.http import HardenedRunner
 from pipeline.keys import KeyBook, Keys, make_key
 from pipeline.record import Account, Record
+from pipeline.server import HardenedRunner
 
 
 class _Taken:

@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 
 from pipeline import metrics
-from pipeline.http import HardenedRunner, quiet_loggers
+from pipeline.server import HardenedRunner, quiet_loggers
 
 _say = structlog.get_logger()
 

@@ -27,12 +27,13 @@ from consumers.worker import Worker
 from pipeline import admin, limits, metrics
 from pipeline.config import Settings
 from pipeline.errors import Unauthorized
-from pipeline.http import HardenedRunner, bearer, problems, quiet_loggers
+from pipeline.http import bearer, problems
 from pipeline.keys import FileKeys, KeyBook, write_private
 from pipeline.log import InProcessLog
 from pipeline.price import PriceBook
 from pipeline.process import Context
 from pipeline.record import Record
+from pipeline.server import HardenedRunner, quiet_loggers
 from pipeline.store import ClickHouse, Engines, migrate, open_chdb
 
 _say = structlog.get_logger()

@@ -26,6 +26,13 @@ class TooLarge(PercapitaError):
     code = "too_large"
 
 
+class Slow(PercapitaError):
+    """A body below the minimum rate."""
+
+    status = 408
+    code = "too_slow"
+
+
 class UnsupportedMedia(PercapitaError):
     """A Content-Type or Content-Encoding that is not taken."""
 

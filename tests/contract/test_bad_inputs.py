@@ -14,8 +14,8 @@ import pytest
 from backports import zstd
 
 from pipeline import limits
-from pipeline.http import HardenedServer
 from pipeline.keys import make_key
+from pipeline.server import HardenedServer
 from tests.support.collecting import Collector, collector, event
 
 __all__ = ["collector"]

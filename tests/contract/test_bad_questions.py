@@ -22,8 +22,8 @@ import yarl
 from aiohttp import web
 
 from pipeline.errors import Unauthorized
-from pipeline.http import HardenedRunner, quiet_loggers
 from pipeline.row import Row
+from pipeline.server import HardenedRunner, quiet_loggers
 from pipeline.store import ClickHouse, Engines, migrate, open_chdb
 from query.app import create_query_app
 from tests.support.rows import make_rows

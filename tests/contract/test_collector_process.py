@@ -132,7 +132,7 @@ async def test_while_the_log_is_away_a_flood_gets_503_in_time(process: Collector
     process.log("ok")
     assert statuses(said) == {503: len(requests)}
     assert all(b"Retry-After: " in one.text for one in said)
-    assert max(one.seconds for one in said) < limits.PUBLISH_SECONDS + 6  # two cores read 160 MB beside it
+    assert max(one.seconds for one in said) < limits.PUBLISH_SECONDS + 15  # a busy machine reads 160 MB beside it
     assert process.memory() < CAP_MB
     assert statuses(await all_of(process.port, [[post(key, event())]])) == {202: 1}
     assert_nothing_told(process, said)

@@ -16,8 +16,8 @@ import pytest
 from aiohttp import web
 
 from pipeline.errors import Unauthorized
-from pipeline.http import HardenedRunner
 from pipeline.row import Row
+from pipeline.server import HardenedRunner
 from pipeline.store import ClickHouse, Engines, migrate, open_clickhouse
 from query.app import create_query_app
 from tests.support.clickhouse import ChdbServer

@@ -16,9 +16,9 @@ from aiohttp import web
 
 from collector.app import create_collector_app
 from pipeline.errors import Unavailable
-from pipeline.http import HardenedRunner, quiet_loggers
 from pipeline.keys import KeyBook, Keys, make_key
 from pipeline.record import Account, Envelope, Record, from_bytes
+from pipeline.server import HardenedRunner, quiet_loggers
 
 
 @dataclass
