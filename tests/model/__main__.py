@@ -22,7 +22,7 @@ MUST_HIT = (
     "a rebalance took partitions away", "a partition revoked while its job ran", "a commit while a rebalance waits",
     "a commit taken without an answer", "a commit was fenced", "an intent was inherited", "an answer was lost",
     "an insert hung", "an insert failed half way", "an insert outlived its answer", "a refused row was set aside",
-    "a repeat was dropped", "a repair", "a repair without a reply", "a repair had lost its turn", "marks were cleared",
+    "a repeat was dropped", "a repair", "a repair without a reply", "a repair had lost its turn", "a turn had lapsed", "marks were cleared",
     "a block was deduplicated", "a statement ran out of time", "a thread stalled",
 )  # fmt: skip
 

@@ -91,8 +91,9 @@ class Auditor:
             yield
             if not damage:
                 continue
-            if not (yield from self._renew()):
+            if not (self._hold() if self._c.unbroken_turn else (yield from self._renew())):
                 return False
+            yield
             yield from self._insert(table, damage)
         return False
 
@@ -147,6 +148,16 @@ class Auditor:
         yield
         server.reach()
         return self._holder() == self._owner
+
+    def _hold(self) -> bool:
+        """Hold the turn for longer, in one statement, where it has not lapsed."""
+        server = self._world.server
+        server.reach()
+        if self._c.lease and self._holder() != self._owner:
+            self._world.hit("a turn had lapsed")
+            return False
+        server.leases.append((server.now(), self._owner, server.now() + limits.LEASE_SECONDS))
+        return True
 
     def _holder(self) -> int | None:
         server = self._world.server

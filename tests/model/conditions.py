@@ -140,6 +140,10 @@ class Conditions:
     fresh_token: bool = _said("a repair has a token never used before", "delivery.md Repair; audit._insert_difference")
     read_again: bool = _said("a repair without a reply is not repeated", "delivery.md Repair; audit._insert_difference")
     lease: bool = _said("one auditor at a time", "delivery.md Repair; auditor.Lease.renew")
+    unbroken_turn: bool = _said(
+        "a repair is made in the turn of its reads: a turn that has lapsed is not taken again",
+        "the model; audit._audit",
+    )
     lease_in_statement: bool = _said(
         "the repair itself refuses to run after the lease", "delivery.md Repair; auditor.Lease.guard"
     )

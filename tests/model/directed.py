@@ -308,6 +308,21 @@ def clean_read(world: World) -> None:
     _steps(world, "w0 auditor", 4)
 
 
+def unbroken_turn(world: World) -> None:
+    """An auditor falls asleep between the reads and the repair; another repairs meanwhile, and its turn ends too."""
+    _joined(world, (0, 0))
+    _damaged(world, 0)
+    _steps(world, "w0 auditor", 6)
+    world.freeze(0)
+    world.pass_time(limits.LEASE_SECONDS + 1)
+    _audit(world, 1)
+    world.pass_time(limits.LEASE_SECONDS + 1)
+    world.thaw(0)
+    _until(world, lambda: world.server.running, "w0 auditor")
+    for query in list(world.server.running):
+        _run(world, query)
+
+
 def marks_first(world: World) -> None:
     """An hour is marked once more after its last read."""
     _joined(world, (0, 0))
@@ -369,6 +384,7 @@ DIRECTED: dict[str, Callable[[World], None]] = {
     "waits_between": twice,
     "checksum": checksum,
     "read_again": read_again,
+    "unbroken_turn": unbroken_turn,
     "lease_in_statement": lease_in_statement,
     "before_token_n": before_token_n,
     "n_first": before_token_n,
