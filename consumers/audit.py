@@ -95,6 +95,7 @@ def _audit(store: Store, rollup: Rollup, start: int, end: int, turn: Turn | None
     repaired = 0
     differing: _Difference = {}
     for _ in range(_READS):
+        guard = turn.guard() if turn is not None else ""  # of the turn of these reads
         first = _read(store, rollup, start, end)
         if not first:
             return Finding(rollup.table, start, end, 0, repaired)
@@ -108,7 +109,7 @@ def _audit(store: Store, rollup: Rollup, start: int, end: int, turn: Turn | None
         if differing and turn is not None:
             if not turn.renew():
                 break
-            _insert_difference(store, rollup, list(differing.values()), turn.guard())
+            _insert_difference(store, rollup, list(differing.values()), guard)
             repaired += len(differing)
     return Finding(rollup.table, start, end, len(differing), repaired)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -23,28 +24,55 @@ _say = structlog.get_logger()
 
 
 class Lease:
-    """A turn of LEASE_SECONDS, held in the table `leases` by the server's clock; every auditor and repairing command holds it."""
+    """Turns of LEASE_SECONDS, held in the table `leases` by the server's clock; every auditor and repairing command holds one.
+
+    A turn that has lapsed is not taken up again: the next one has another name, so that a repair belongs to the turn of its reads.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._owner = re.sub(r"\W", "_", f"{os.uname().nodename}_{os.getpid()}_{uuid4()}")
+        self._owner = ""
+        self._lock = threading.Lock()
 
     def renew(self) -> bool:
-        """Take the lease where nobody has it, or hold it for longer."""
-        if self._holder() not in ("", self._owner):
-            return False
-        self._store.execute(
-            "INSERT INTO leases (name, owner, taken_at, ends_at) SELECT 'audit', {owner:String}, now64(6), now64(6) + {seconds:UInt32}",
-            {"owner": self._owner, "seconds": limits.LEASE_SECONDS},
-        )
-        return self._holder() == self._owner
+        """Begin a turn where nobody has one, or hold ours for longer."""
+        with self._lock:
+            holder = self._holder()
+            if holder not in ("", self._owner):
+                return False
+            if not holder:
+                self._owner = re.sub(r"\W", "_", f"{os.uname().nodename}_{os.getpid()}_{uuid4()}")
+            self._store.execute(
+                "INSERT INTO leases (name, owner, taken_at, ends_at) "
+                "SELECT 'audit', {owner:String}, now64(6), now64(6) + {seconds:UInt32}",
+                {"owner": self._owner, "seconds": limits.LEASE_SECONDS},
+            )
+            return self._holder() == self._owner
 
     def _holder(self) -> str:
         return str(self._store.select(f"SELECT {_HOLDER}").rows[0][0])
 
     def guard(self) -> str:
-        """True once the lease has run out, or was never ours because another came first."""
+        """True once this turn has run out, or was never ours because another came first."""
         return f"({_HOLDER}) != '{self._owner}'"
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Renewed as long as this lasts: reads may take longer than a turn. A process that sleeps renews nothing."""
+        ended = threading.Event()
+
+        def keep() -> None:
+            while not ended.wait(limits.LEASE_SECONDS / 3):
+                with suppress(StoreError):
+                    self.renew()
+
+        keeper = threading.Thread(target=keep, name="lease", daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            keeper.join()
 
 
 # Of those that have not ended the first taken holds; renewals of the holder come later than its own first.
@@ -100,11 +128,12 @@ class Auditor:
         found: list[Finding] = []
         if not marks or not self._lease.renew():
             return found
-        for start, end in stretches(sorted(marks)):
-            findings = audit(self._store, start, end, self._lease)
-            found += findings
-            if not any(finding.differing for finding in findings):
-                self._clear({hour: ids for hour, ids in marks.items() if start <= hour < end})
+        with self._lease.kept():
+            for start, end in stretches(sorted(marks)):
+                findings = audit(self._store, start, end, self._lease)
+                found += findings
+                if not any(finding.differing for finding in findings):
+                    self._clear({hour: ids for hour, ids in marks.items() if start <= hour < end})
         return found
 
     def _clear(self, marks: dict[int, list[str]]) -> None:
@@ -130,7 +159,8 @@ class Auditor:
         if not hours or not self._lease.renew():
             return []
         start, end = stretches(hours)[0]
-        findings = audit(self._store, start, end, self._lease)
+        with self._lease.kept():
+            findings = audit(self._store, start, end, self._lease)
         if any(finding.differing for finding in findings):
             return []
         self._record([hour for hour in hours if start <= hour < end], findings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any, Protocol
 from uuid import uuid4
@@ -98,7 +99,8 @@ def run_audit(store: Store, start: int | None, end: int | None, *, repair: bool)
     turn = Lease(store) if repair else None
     if turn is not None and not turn.renew():
         raise Unavailable("another auditor repairs at this moment: try again in a minute")
-    findings = audit(store, low, high, turn) if high > low else []
+    with turn.kept() if turn is not None else nullcontext():
+        findings = audit(store, low, high, turn) if high > low else []
     clean = raw.rows == raw.distinct and not any(finding.differing for finding in findings)
     return {
         "from": _time(low * 1_000_000),

@@ -13,6 +13,7 @@ import pytest
 from consumers.audit import audit, count_raw
 from consumers.auditor import Auditor, Lease, stretches
 from consumers.doubt import mark_doubtful
+from pipeline import limits
 from pipeline.row import Row, Rows
 from pipeline.store import ClickHouse, Engines, migrate, open_chdb
 from tests.support.rows import make_rows
@@ -90,6 +91,29 @@ def test_one_auditor_at_a_time(store: ClickHouse) -> None:
     end(store)
     assert second.renew()
     assert not first.renew()
+    end(store)
+
+
+def test_a_repair_belongs_to_the_turn_of_its_reads(store: ClickHouse) -> None:
+    lease = Lease(store)
+    assert lease.renew()
+    guard = lease.guard()
+    assert store.select(f"SELECT {guard}").rows[0][0] == 0
+    assert lease.renew()
+    assert store.select(f"SELECT {guard}").rows[0][0] == 0
+    end(store)  # it slept, and its turn went by
+    assert lease.renew()
+    assert store.select(f"SELECT {guard}").rows[0][0] == 1
+    end(store)
+
+
+def test_a_turn_is_kept_while_reads_take_long(store: ClickHouse) -> None:
+    lease = Lease(store)
+    assert lease.renew()
+    before = store.select("SELECT max(ends_at) FROM leases").rows[0][0]
+    with lease.kept():
+        time.sleep(limits.LEASE_SECONDS / 3 + 1)
+    assert store.select("SELECT max(ends_at) FROM leases").rows[0][0] > before
     end(store)
 
 

@@ -100,7 +100,7 @@ class Bench:
     def run(self, variant: Variant, crashes: Sequence[Crash]) -> Iterator[Outcome]:
         """The crashes one after another, in rooms that are left after a few."""
         reference = self.reference(variant.months)
-        size = 1 if variant.damage == "torn" else self._trials
+        size = self._room_size(variant)
         for first in range(0, len(crashes), size):
             age = GROWN_SECONDS if variant.grown else 0.0
             with self._room(reference.prepared, torn=variant.torn_before, age_seconds=age) as room:
@@ -109,31 +109,44 @@ class Bench:
 
     def crashes(self, variant: Variant, every: int, rng: random.Random) -> list[Crash]:
         """All points where a part begins, gets its token or its name, and every n-th of the others, in the order they have."""
-        points = self.points(variant)
+        of_batches = self._points(variant)
         phase = rng.randrange(every)
         chosen = [
             n
-            for n, point in enumerate(points, 1)
+            for n, point in enumerate(of_batches[0], 1)
             if n % every == phase or point.begins_part or point.writes_token or point.lands_part
         ]
-        return [self.crash(variant, n, owner) for n, owner in zip(chosen, cycle(variant.owners), strict=False)]
+        places = cycle(range(self._room_size(variant)))
+        owners = cycle(variant.owners)
+        # Batches differ by a write or two: the last point of one may be behind the end of another.
+        return [
+            self._crash(variant, min(n, len(of_batches[place])), place, owner)
+            for n, place, owner in zip(chosen, places, owners, strict=False)
+        ]
 
-    def crash(self, variant: Variant, n: int, owner: Owner) -> Crash:
-        """The crash before the n-th operation of what the variant interrupts."""
+    def _crash(self, variant: Variant, n: int, place: int, owner: Owner) -> Crash:
+        """The crash before the n-th operation of what the variant interrupts, of the batch that has this place in a room."""
         if variant.stage == "insert":
             return Crash(n, damage=variant.damage, owner=owner)
-        first = variant.first_at(self.reference(variant.months).points[0])
+        first = variant.first_at(self.reference(variant.months).points[place])
         later = {"settling": Crash(first, settling_at=n, owner=owner), "repair": Crash(first, repair_at=n, owner=owner)}
         return later[variant.stage]
 
-    def points(self, variant: Variant) -> Sequence[Point]:
-        """The operations of what the variant interrupts, watched once."""
+    def _points(self, variant: Variant) -> Sequence[Sequence[Point]]:
+        """The operations of what the variant interrupts, of each batch, watched without that crash."""
         reference = self.reference(variant.months)
         if variant.stage == "insert":
-            return reference.points[0]
+            return reference.points
         with self._room(reference.prepared) as room:
-            watched = room.trial(reference.batches[0], Crash(variant.first_at(reference.points[0])))
-        return watched.settling_points if variant.stage == "settling" else watched.repair_points
+            watched = [
+                room.trial(batch, Crash(variant.first_at(points)))
+                for batch, points in zip(reference.batches, reference.points, strict=True)
+            ]
+        return [w.settling_points if variant.stage == "settling" else w.repair_points for w in watched]
+
+    def _room_size(self, variant: Variant) -> int:
+        """A folder with one torn line is another than one with many."""
+        return 1 if variant.damage == "torn" else self._trials
 
     def _room(self, prepared: Prepared, *, torn: bool = False, age_seconds: float = 0.0) -> Room:
         self._rooms += 1
