@@ -18,12 +18,13 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import msgspec
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from bench.common import ROOT, entries, result, table, traffic
 from bench.processes import Memory, Sampler, cpu_seconds
@@ -195,7 +196,8 @@ class _Behind:
     def committed(self) -> int:
         if time.monotonic() - self._at > 1:
             self._at = time.monotonic()
-            self._known = sum(max(0, p.offset) for p in self._consumer.committed(self._asked, timeout=15))
+            with suppress(KafkaException):  # the group has no coordinator yet: asked again
+                self._known = sum(max(0, p.offset) for p in self._consumer.committed(self._asked, timeout=15))
         return self._known
 
     def close(self) -> None:
