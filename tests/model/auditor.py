@@ -91,7 +91,7 @@ class Auditor:
             yield
             if not damage:
                 continue
-            if not (self._hold() if self._c.unbroken_turn else (yield from self._renew())):
+            if not (yield from self._hold() if self._c.unbroken_turn else self._renew()):
                 return False
             yield
             yield from self._insert(table, damage)
@@ -149,13 +149,16 @@ class Auditor:
         server.reach()
         return self._holder() == self._owner
 
-    def _hold(self) -> bool:
-        """Hold the turn for longer, in one statement, where it has not lapsed."""
+    def _hold(self) -> Answer:
+        """Hold the turn for longer, where it has not lapsed."""
         server = self._world.server
         server.reach()
         if self._c.lease and self._holder() != self._owner:
             self._world.hit("a turn had lapsed")
             return False
+        if not self._c.held_at_once:
+            yield
+            server.reach()
         server.leases.append((server.now(), self._owner, server.now() + limits.LEASE_SECONDS))
         return True
 

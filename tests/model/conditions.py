@@ -144,6 +144,9 @@ class Conditions:
         "a repair is made in the turn of its reads: a turn that has lapsed is not taken again",
         "the model; audit._audit",
     )
+    held_at_once: bool = _said(
+        "a turn is held for longer in the statement that sees it is still ours", "the model; auditor.Lease.renew"
+    )
     lease_in_statement: bool = _said(
         "the repair itself refuses to run after the lease", "delivery.md Repair; auditor.Lease.guard"
     )

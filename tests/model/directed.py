@@ -310,9 +310,18 @@ def clean_read(world: World) -> None:
 
 def unbroken_turn(world: World) -> None:
     """An auditor falls asleep between the reads and the repair; another repairs meanwhile, and its turn ends too."""
+    _sleeps_through_two_turns(world, 6)
+
+
+def held_at_once(world: World) -> None:
+    """It falls asleep between the question whose turn it is and the renewal."""
+    _sleeps_through_two_turns(world, 7)
+
+
+def _sleeps_through_two_turns(world: World, steps: int) -> None:
     _joined(world, (0, 0))
     _damaged(world, 0)
-    _steps(world, "w0 auditor", 6)
+    _steps(world, "w0 auditor", steps)
     world.freeze(0)
     world.pass_time(limits.LEASE_SECONDS + 1)
     _audit(world, 1)
@@ -385,6 +394,7 @@ DIRECTED: dict[str, Callable[[World], None]] = {
     "checksum": checksum,
     "read_again": read_again,
     "unbroken_turn": unbroken_turn,
+    "held_at_once": held_at_once,
     "lease_in_statement": lease_in_statement,
     "before_token_n": before_token_n,
     "n_first": before_token_n,
