@@ -91,27 +91,31 @@ def audit(store: Store, start: int, end: int, turn: Turn | None = None) -> list[
 
 
 def _audit(store: Store, rollup: Rollup, start: int, end: int, turn: Turn | None) -> Finding:
-    """Compare; with a turn insert what is the same in two reads, until a read shows nothing."""
+    """Compare; with a turn insert what is the same in two reads, until every key has been seen without a difference."""
     repaired = 0
-    differing: _Difference = {}
+    unclean: set[tuple[Any, ...]] | None = None  # keys that differed in every read
+    same: _Difference = {}
     for _ in range(_READS):
         guard = turn.guard() if turn is not None else ""  # of the turn of these reads
         first = _read(store, rollup, start, end)
-        if not first:
+        unclean = set(first) if unclean is None else unclean & set(first)
+        if not unclean:
             return Finding(rollup.table, start, end, 0, repaired)
         _wait_for(store, running_inserts(store))
         second = _read(store, rollup, start, end)
-        if not second:
+        unclean &= set(second)
+        if not unclean:
             return Finding(rollup.table, start, end, 0, repaired)
-        differing = {key: row for key, row in second.items() if first.get(key) == row}
-        if differing and turn is None:
-            return Finding(rollup.table, start, end, len(differing), 0)
-        if differing and turn is not None:
+        same = {key: row for key, row in second.items() if first.get(key) == row}
+        if same and turn is None:
+            return Finding(rollup.table, start, end, len(same), 0)
+        if same and turn is not None:
             if not turn.renew():
                 break
-            _insert_difference(store, rollup, list(differing.values()), guard)
-            repaired += len(differing)
-    return Finding(rollup.table, start, end, len(differing), repaired)
+            _insert_difference(store, rollup, list(same.values()), guard)
+            repaired += len(same)
+    # Without a turn only what was the same twice is damage; with one, what was never seen clean is not settled.
+    return Finding(rollup.table, start, end, len(same) if turn is None else len(unclean or ()), repaired)
 
 
 def _read(store: Store, rollup: Rollup, start: int, end: int) -> _Difference:

@@ -42,10 +42,13 @@ class Lease:
                 return False
             if not holder:
                 self._owner = re.sub(r"\W", "_", f"{os.uname().nodename}_{os.getpid()}_{uuid4()}")
+            # The statement itself looks again: a process may sleep between. All rows of a turn bear its first time.
             self._store.execute(
                 "INSERT INTO leases (name, owner, taken_at, ends_at) "
-                "SELECT 'audit', {owner:String}, now64(6), now64(6) + {seconds:UInt32}",
-                {"owner": self._owner, "seconds": limits.LEASE_SECONDS},
+                "SELECT 'audit', {owner:String}, (SELECT if(count() = 0, now64(6), min(taken_at)) FROM leases "
+                "WHERE name = 'audit' AND owner = {owner:String}), now64(6) + {seconds:UInt32} "
+                f"WHERE {_HOLDER} = {{holder:String}}",
+                {"owner": self._owner, "seconds": limits.LEASE_SECONDS, "holder": holder},
             )
             return self._holder() == self._owner
 

@@ -97,16 +97,18 @@ class Doubt:
         self._refused_keys: set[tuple[int, int]] = set()
 
     def retry_under_token(self, intent: Intent, can_reproduce: bool, *, not_after: float = math.inf) -> bool:
-        """Step 2: the batch again under its own token when that is evidence. Answers whether it was trusted and taken."""
+        """Step 2: the batch again under its own token when that is evidence. Answers whether it was trusted and taken.
+
+        Raises StoreError when its answer is lost: it may still run, so the next attempt waits for it before it counts.
+        """
         if not (can_reproduce and intent.attempt == 0 and len(self._rows)):
             return False
+        # No server comes up again in so short a time: what is sent by then goes to the one that was asked.
+        not_after = min(not_after, time.monotonic() + limits.RETRY_SECONDS)
         before = ask_server(self._store)
         if not trusted(intent, before, before):
             return False
-        try:
-            self._store.insert("events", Row._fields, self._rows.columns, token=self._token, not_after=not_after)
-        except StoreError:
-            return False
+        self._store.insert("events", Row._fields, self._rows.columns, token=self._token, not_after=not_after)
         return trusted(intent, before, ask_server(self._store))
 
     def missing(self) -> list[int]:
@@ -118,10 +120,10 @@ class Doubt:
         distinct |= self._refused_keys
         return [place for place, key in enumerate(self._keys) if key not in distinct]
 
-    def insert_missing(self, missing: Sequence[int], attempt: int, end_at: int) -> None:
+    def insert_missing(self, missing: Sequence[int], attempt: int, end_at: float) -> None:
         """One guarded statement under token#n: a worker that wakes up late adds nothing, or its statement has expired.
 
-        `end_at` is unix seconds of the server's clock. A data error halves the piece; a single refused row is set aside.
+        `end_at` is in unix seconds of the server's clock. A data error halves the piece; a single refused row is set aside.
         """
         wanted = set(missing)
         pieces = [[place for place in piece if place in wanted] for piece in self._pieces or [list(missing)]]
@@ -139,12 +141,12 @@ class Doubt:
                 self.refused.append(self._set_aside(self._keys[piece[0]][0], error.detail))
         self._pieces = rest
 
-    def _guarded(self, rows: Rows, attempt: int, end_at: int) -> None:
+    def _guarded(self, rows: Rows, attempt: int, end_at: float) -> None:
         self._store.insert_where(
             "events",
             Row._fields,
             rows.columns,
-            f"throwIf(toUnixTimestamp(now()) > {int(end_at)}) = 0 AND (log_offset, log_row) NOT IN "
+            f"throwIf(toUnixTimestamp64Micro(now64(6)) > {int(end_at * 1e6)}) = 0 AND (log_offset, log_row) NOT IN "
             f"(SELECT log_offset, log_row FROM events WHERE log_partition = {int(self.partition)} "
             f"AND log_offset >= {int(self.start)} AND log_offset < {int(self.end)} "
             "AND log_id IN (SELECT any(log_id) FROM {scratch}))",

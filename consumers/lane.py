@@ -56,6 +56,7 @@ class Lane:
     intent: Intent | None = None  # planned and committed, running or in doubt
     entries: Sequence[Entry] = ()  # of the intent
     job: Future[Outcome] | None = None
+    deadline: float = 0.0  # monotonic: the job sends nothing after it
     settling: object | None = None  # consumers.doubt state between attempts
     not_before: float = 0.0  # monotonic: backoff after a failed attempt
     uncommitted: bool = False  # position has moved since the last commit

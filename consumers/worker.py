@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from threading import Event as Flag
 
 import structlog
@@ -97,7 +97,8 @@ class Worker:
         planned = self._plan(draining)
         if self._commit(planned):
             for lane in planned:
-                lane.job = self._pool.submit(self._guard, lane, self._deadline())
+                lane.deadline = self._deadline()
+                lane.job = self._pool.submit(self._guard, lane, lane.deadline)
         self._beside.report(self._lanes.values())
 
     def _drain(self) -> None:
@@ -138,12 +139,20 @@ class Worker:
         _say.info("partitions_assigned", partitions=sorted(positions))
 
     def _revoked(self, partitions: set[int]) -> None:
-        """Commit what is finished; abandon the rest: its intent stays for the new owner."""
+        """Commit what is finished; abandon the rest: its intent stays for the new owner.
+
+        The new owner may be at work as soon as this returns, so nothing may be sent after it: a job that is past its last look at
+        `abandoned` is waited for, until its own deadline, which the guard of its statements holds it to.
+        """
         finished: dict[int, Position] = {}
-        for partition in partitions:
-            lane = self._lanes.get(partition)
-            if lane is None:
-                continue
+        lanes = [lane for partition in partitions if (lane := self._lanes.get(partition)) is not None]
+        for lane in lanes:
+            lane.abandoned = True
+        for lane in lanes:
+            if lane.job is not None and lane.intent is not None:
+                wait([lane.job], max(0.0, lane.deadline - time.monotonic()))
+        for lane in lanes:
+            partition = lane.partition
             self._collect(lane)
             if lane.uncommitted and lane.intent is None:
                 finished[partition] = Position(lane.position, "")
@@ -380,8 +389,8 @@ class Worker:
         if missing:
             if lane.abandoned or time.monotonic() > deadline:
                 return InDoubt(intent.attempt + 1, 0.0)
-            left = int(deadline - time.monotonic())
-            doubt.insert_missing(missing, intent.attempt, ask_server(self._store).now + left)
+            server = ask_server(self._store).micros / 1e6  # asked first: a pause in between brings the end nearer
+            doubt.insert_missing(missing, intent.attempt, server + deadline - time.monotonic())
             return InDoubt(intent.attempt + 1, 0.0)
         # Also where the token was trusted: an audit may have repaired what the retry's views have now added.
         mark_doubtful(self._store, hours_of(made.rows), f"{state.token}#{intent.attempt}", "insert in doubt")

@@ -66,6 +66,7 @@ DEAD_LETTER_RATIO = 0.5  # of the last DEAD_LETTER_SAMPLE records; above it the 
 DEAD_LETTER_SAMPLE = 2_000
 TRUST_SECONDS = 3_600  # an intent younger than this is inside every deduplication window
 TRUST_UPTIME_SECONDS = 6  # of the server when the intent was planned: younger ones cannot be told from their successor
+RETRY_SECONDS = 1.0  # from asking which server is up to sending it a retry under its token
 LEASE_SECONDS = (
     15  # of an auditor's turn, renewed before each repair; one that died holds up the next no longer than this
 )
