@@ -202,10 +202,13 @@ class Auditor:
 
 
 def stretches(hours: Sequence[int]) -> list[tuple[int, int]]:
-    """Consecutive hours of one day joined: [start, end) in unix seconds."""
+    """One range for each day, from its first hour to the end of its last: [start, end) in unix seconds.
+
+    Hours between cost less than another look at their day.
+    """
     joined: list[tuple[int, int]] = []
-    for hour in hours:
-        if joined and joined[-1][1] == hour and hour % DAY_SECONDS:
+    for hour in sorted(hours):
+        if joined and joined[-1][0] // DAY_SECONDS == hour // DAY_SECONDS:
             joined[-1] = (joined[-1][0], hour + HOUR_SECONDS)
         else:
             joined.append((hour, hour + HOUR_SECONDS))
