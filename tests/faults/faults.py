@@ -171,7 +171,7 @@ FAULTS: dict[str, Fault] = {
     "5": Fault(
         "kill -9 of the broker",
         every((7, 9), lambda r: ("kill_broker", (1, round(r.uniform(1, 2.5), 1)))),
-        hit(broker_killed=2),
+        hit(broker_killed=1),
         seconds=14,
     ),
     "5b": Fault(
@@ -196,19 +196,19 @@ FAULTS: dict[str, Fault] = {
     "7": Fault(
         "Kafka slow",
         every((7, 8), lambda r: ("slow_log", r.choice(((0.2, 0, 5), (0, 1024, 6), (0.05, 20_000, 6))))),
-        hit(log_slow=2),
+        hit(log_slow=1),
         seconds=15,
     ),
     "8": Fault(
         "ClickHouse away for long",
         lambda _, seconds: [Step(1, "stop_store", (seconds - 2,))],
-        hit(events_taken_while_the_store_was_away=2_000),
+        hit(events_taken_while_the_store_was_away=500),
         load={"rate": 1500},
     ),
     "9": Fault(
         "replies to inserts that are lost",
         every((0.8, 1.5), lambda _: ("lose_replies", (1, 0.7))),
-        hit(replies_lost=3),
+        hit(replies_lost=2),
     ),
     "9b": Fault(
         "the store slow, cut off and silent in turn",
@@ -267,7 +267,7 @@ FAULTS: dict[str, Fault] = {
     "17": Fault(
         "a flood of repeats, across restarts",
         _with_kills(every((1.5, 3), lambda r: ("kill_collector", (r.randrange(2), 0.2)))),
-        hit(worker_killed=2),
+        hit(worker_killed=1),
         load={"repeats": 0.7, "rate": 250},
     ),
     "18": Fault("two accounts with identical ids, users and seconds", lambda *_: [], hit(), seconds=5),
