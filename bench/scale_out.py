@@ -61,6 +61,11 @@ class Drained(NamedTuple):
     lost: int
     doubled: int
 
+    @property
+    def per_core(self) -> float:
+        """Events a second for each core that the three kept busy: what other work on the machine leaves as it is."""
+        return self.whole / sum(self.cores.values())
+
 
 class Group:
     """Workers of one consumer group into one database."""
@@ -198,7 +203,8 @@ def run(scale: float) -> None:
     rows += [
         (
             d.workers, round(d.whole), f"{d.whole / drained[0].whole:.2f}", round(d.steady),
-            *(f"{d.cores[name]:.2f}" for name in ("workers", "ClickHouse", "Kafka")), d.lost, d.doubled,
+            *(f"{d.cores[name]:.2f}" for name in ("workers", "ClickHouse", "Kafka")),
+            round(d.per_core), d.lost, d.doubled,
         )
         for d in drained
     ]  # fmt: skip
