@@ -50,6 +50,10 @@ READ_BYTES = 32 * 1024  # taken from one socket at a time: every open socket may
 DRAIN_SECONDS = 10  # after SIGTERM: how long connections are told to go elsewhere
 DRAIN_QUIET_SECONDS = 1  # less, when nobody asks any more
 
+# --- the embedded store
+STORE_ROOM_BYTES = 256 * 1024 * 1024  # left on its disk, or a twentieth of a small one; with less nothing is written
+STORE_ROOM_LOOK_SECONDS = 0.02
+
 # --- worker
 BATCH_ROWS = 20_000  # rows of one insert
 BATCH_LOG_BYTES = 32 * 1024 * 1024

@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
@@ -25,6 +25,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, Ope
 from clickhouse_connect.driver.insert import InsertContext
 
 from pipeline.errors import SchemaMismatch, StoreError
+from pipeline.room import Room
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "clickhouse"
 
@@ -220,6 +221,22 @@ class ClickHouse:
         self._slots = threading.BoundedSemaphore(clients)
         self._lock = threading.Lock()
         self._types: dict[str, dict[str, Any]] = {}
+        self._room: Room | None = None
+
+    @contextmanager
+    def _writer(self) -> Iterator[Client]:
+        """For a statement that writes."""
+        with self._room.to_write() if self._room else nullcontext(), self._client() as client:
+            yield client
+
+    def guard(self, folder: Path) -> None:
+        """Of an engine that does not look after the disk itself."""
+
+        def ask(sql: str) -> object:
+            with self._client() as client:
+                return client.command(sql)
+
+        self._room = Room(folder, ask)
 
     @contextmanager
     def _client(self) -> Iterator[Client]:
@@ -268,7 +285,7 @@ class ClickHouse:
                 "deduplicate_blocks_in_dependent_materialized_views": 1,
                 "query_id": token,
             }
-        with self._client() as client:
+        with self._writer() as client:
             types = self._column_types(client, table)
             context = client.create_insert_context(
                 table,
@@ -353,10 +370,12 @@ class ClickHouse:
     ) -> None:
         if query_id:
             settings["query_id"] = query_id
-        with self._client() as client:
+        with self._writer() as client:
             client.command(sql, parameters=dict(parameters or {}), settings=settings)
 
     def close(self) -> None:
+        if self._room:
+            self._room.close()
         with self._lock:
             for client in self._free:
                 client.close()
@@ -390,7 +409,9 @@ def open_chdb(path: Path) -> ClickHouse:
     """The embedded store: ClickHouse's engine in this process, data under `path`."""
     path.mkdir(parents=True, exist_ok=True)
     # One engine a process, any number of clients on it.
-    return ClickHouse(lambda: clickhouse_connect.get_client(interface="chdb", path=str(path), database="default"))
+    store = ClickHouse(lambda: clickhouse_connect.get_client(interface="chdb", path=str(path), database="default"))
+    store.guard(path)
+    return store
 
 
 def open_clickhouse(url: str, *, database: str, user: str, password: str, cluster: str = "") -> ClickHouse:

@@ -103,7 +103,8 @@ def test_a_token_as_old_as_the_window_is_no_evidence(store: ClickHouse) -> None:
     assert not batch.doubt.retry_under_token(batch.intent(age=-5), can_reproduce=True)
     assert not batch.doubt.retry_under_token(batch.intent(), can_reproduce=False)
     server = ask_server(store)
-    assert trusted(batch.intent(), server, server)
+    grown = server._replace(start=server.now - 60)
+    assert trusted(Intent(COUNT, VERSIONS, grown.start, grown.now), grown, grown)
 
 
 @pytest.mark.parametrize("landed", [0, 1, 31, COUNT - 1, COUNT])

@@ -170,11 +170,14 @@ class Nemesis:
     # --- disks
 
     def fill_store(self, seconds: float) -> None:
-        """Not a byte is left on ClickHouse's disk for a while."""
+        """Not a byte is left on ClickHouse's disk for a while, all at once: the server refuses inserts, or dies of it."""
         disk, before = self.world.disks["clickhouse"], self.world.logged("insert_in_doubt")
         disk.fill()
         time.sleep(seconds)
         disk.empty()
+        if not self.world.stack.clickhouse.runs():
+            self.world.stack.clickhouse.restart()
+            self.hits["servers that died"] += 1
         self.hits["inserts failed on a full disk"] += self.world.logged("insert_in_doubt") - before
 
     def fill_log(self, share: float, seconds: float) -> None:

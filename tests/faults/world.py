@@ -187,7 +187,7 @@ class World:
                 self.stack.kafka.restart(node)
             self.stack.kafka.resume(node)
         if not self.stack.clickhouse.runs():
-            self.stack.clickhouse.start()
+            self.stack.clickhouse.restart()
         self.stack.clickhouse.resume()
         with suppress(FileNotFoundError):
             self.order.unlink()

@@ -4,6 +4,7 @@
 
 It speaks what clickhouse-connect's HTTP client speaks: statements in the body, the URL or a form; `param_*` values;
 settings as URL parameters; inserts with lz4, zstd or gzip bodies; exception codes, summaries, compressed answers.
+A write that fails it would acknowledge; pipeline/room.py keeps it from that, as in the embedded mode.
 Every request has a chDB connection of its own (0.9 ms), so settings and USE end with it and requests run side by side.
 Not here: users, sessions, external tables, KILL QUERY by the client's id; an answer is whole before it is sent.
 `system.processes` shows the client's query ids: chDB cannot be given one, so it travels as `log_comment`.
@@ -26,6 +27,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +35,9 @@ import lz4.frame  # type: ignore[import-untyped]  # has no types
 from aiohttp import web
 from chdb.state import connect
 from multidict import CIMultiDict
+
+from pipeline.errors import StoreError
+from pipeline.room import Room
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -96,6 +101,7 @@ class Engine:
         self._version, self._timezone = row.rstrip("\n").split("\t")
         self._running: set[str] = set()
         self._lock = threading.Lock()
+        self._room = Room(data, lambda sql: self._keep.query(sql, "TabSeparated").bytes().decode().strip())
 
     def answer(self, given: Mapping[str, str], body: bytes, headers: Mapping[str, str], *, readonly: bool) -> Answer:
         """Run one statement. Never raises: an exception is an answer with its code."""
@@ -103,7 +109,10 @@ class Engine:
         said = CIMultiDict({"X-ClickHouse-Query-Id": query_id, "X-ClickHouse-Timezone": self._timezone})
         try:
             body = _decompressed(body, headers.get("Content-Encoding", ""))
-            result, form, nanoseconds = self._claimed(query_id, given, body, readonly=readonly)
+            with nullcontext() if _ANSWERS.match(_start(given, body)) else self._room.to_write():
+                result, form, nanoseconds = self._claimed(query_id, given, body, readonly=readonly)
+        except StoreError as error:
+            return self._exception(RefusedError(243, f"{error.detail}. (NOT_ENOUGH_SPACE)"), said)
         except Exception as error:
             return self._exception(error, said)
         said["X-ClickHouse-Summary"] = _summary(result, nanoseconds)
@@ -175,7 +184,13 @@ class Engine:
 
     def close(self) -> None:
         """End the engine: merges stop, files are closed."""
+        self._room.close()
         self._keep.close()
+
+
+def _start(given: Mapping[str, str], body: bytes) -> str:
+    """Of a statement, as far as it takes to tell a question from a write."""
+    return (given.get("query") or body[:1000].decode("utf-8", "replace")) + " "
 
 
 def _identifier(name: str) -> str:

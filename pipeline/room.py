@@ -1,0 +1,92 @@
+"""Room on the disk for chDB, which takes no notice of a write that fails.
+
+Measured with chDB 3.7 to 4.4: an INSERT whose files could not be written (ENOSPC) is acknowledged, its part cut short; a merge
+likewise, and what it merged is deleted minutes later. A ClickHouse server refuses instead. So with chDB nothing is written when
+little is left, and a process on whose disk room ran out while something was written ends at once, before it can acknowledge
+anything more: at the next start the engine sets broken parts aside, takes back what a broken merge covered, and the
+rules for doubt count what is missing, as after any other crash.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import structlog
+
+from pipeline import limits
+from pipeline.errors import StoreError
+
+_say = structlog.get_logger()
+
+
+def _end() -> None:
+    os._exit(os.EX_IOERR)
+
+
+class Room:
+    """Keeps the engine of one folder from writing on a full disk. A thread watches until `close`.
+
+    `ask` runs one statement in the engine and answers its single value. `end` ends the process.
+    """
+
+    def __init__(self, folder: Path, ask: Callable[[str], object], *, end: Callable[[], None] = _end) -> None:
+        self._folder = folder
+        self._ask = ask
+        self._end = end
+        self.bytes = min(limits.STORE_ROOM_BYTES, shutil.disk_usage(folder).total // 20)
+        self._lock = threading.Lock()
+        self._writing = 0
+        self._full = False
+        self._merging = True  # or may be
+        self._closed = threading.Event()
+        self.look()
+        self._thread = threading.Thread(target=self._watch, name="room", daemon=True)
+        self._thread.start()
+
+    @contextmanager
+    def to_write(self) -> Iterator[None]:
+        """Around a statement that writes. Raises StoreError when there is no room for it."""
+        self.look()
+        with self._lock:
+            if self._full:
+                raise StoreError(f"less than {self.bytes >> 20} MiB are left on the store's disk", store_code=243)
+            self._writing += 1
+        try:
+            yield
+            self.look()  # before it is acknowledged
+        finally:
+            with self._lock:
+                self._writing -= 1
+
+    def look(self) -> None:
+        """Ask the disk, not the engine."""
+        free = shutil.disk_usage(self._folder).free
+        with self._lock:
+            if free < self.bytes // 4 and (self._writing or self._merging):
+                _say.critical("disk_full_while_writing", free=free, folder=str(self._folder))
+                self._end()
+            was = self._full
+            self._full = free < self.bytes * (2 if was else 1)
+            if self._full != was:
+                (_say.error if self._full else _say.info)("store_disk", full=self._full, free=free)
+
+    def _watch(self) -> None:
+        while not self._closed.wait(limits.STORE_ROOM_LOOK_SECONDS):
+            self.look()
+            with suppress(Exception):  # the engine may be busy or closing; asked again at the next look
+                if self._full and self._merging:
+                    self._ask("SYSTEM STOP MERGES")
+                    self._merging = bool(int(str(self._ask("SELECT count() FROM system.merges"))))
+                elif not self._full and not self._merging:
+                    self._merging = True
+                    self._ask("SYSTEM START MERGES")
+
+    def close(self) -> None:
+        """Watch no longer."""
+        self._closed.set()
+        self._thread.join()
