@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -20,7 +20,7 @@ class Stored(NamedTuple):
 
     end: int
     rows: int
-    dead: int
+    dead: Mapping[str, int]  # reason -> records set aside
     duplicates: int
     first_received: int
     received: int

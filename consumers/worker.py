@@ -6,6 +6,7 @@ Read `Worker.step` first: read, collect what jobs finished, plan, one commit for
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from threading import Event as Flag
@@ -196,8 +197,9 @@ class Worker:
 
     def _count_dead(self, outcome: Stored) -> None:
         """Raises Poisoned when most of the last records could not be processed."""
-        self._recent_dead += outcome.dead
-        self._recent_records += outcome.rows + outcome.dead + outcome.duplicates
+        dead = sum(outcome.dead.values())
+        self._recent_dead += dead
+        self._recent_records += outcome.rows + dead + outcome.duplicates
         if self._recent_records >= limits.DEAD_LETTER_SAMPLE:
             dead, records = self._recent_dead, self._recent_records
             self._recent_dead = self._recent_records = 0
@@ -396,7 +398,7 @@ class Worker:
         mark_doubtful(self._store, hours_of(made.rows), f"{state.token}#{intent.attempt}", "insert in doubt")
         self._store_dead([*made.dead, *doubt.refused], f"{state.token}#{intent.attempt}")
         remember(made.stamps, windows, {letter.log_offset for letter in doubt.refused})
-        return _stored(intent.end, made)
+        return _stored(intent.end, made, doubt.refused)
 
     def _refused(self, lane: Lane, offset: int, detail: str) -> DeadLetter:
         entry = next(e for e in lane.entries if e.offset == offset)
@@ -427,5 +429,6 @@ class _Settling:
         self.retried = False
 
 
-def _stored(end: int, made: Made) -> Stored:
-    return Stored(end, len(made.rows), len(made.dead), made.duplicates, made.first_received, made.received)
+def _stored(end: int, made: Made, refused: Sequence[DeadLetter] = ()) -> Stored:
+    dead = Counter(letter.reason for letter in (*made.dead, *refused))
+    return Stored(end, len(made.rows) - len(refused), dead, made.duplicates, made.first_received, made.received)

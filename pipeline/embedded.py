@@ -160,7 +160,8 @@ def observe(stored: Stored) -> None:
     """Metrics of a stored batch."""
     metrics.stored_rows.inc(stored.rows)
     metrics.duplicates.inc(stored.duplicates)
-    metrics.dead_letters.inc(stored.dead)
+    for reason, letters in stored.dead.items():
+        metrics.dead_letters.labels(reason).inc(letters)
     metrics.batch_rows.observe(stored.rows)
     if stored.received:
         metrics.end_to_end_seconds.observe(max(0.0, time.time() - stored.first_received / 1e6))

@@ -16,7 +16,7 @@ batch_rows = Histogram(
 )
 stored_rows = Counter("percapita_stored_rows", "Rows stored")
 duplicates = Counter("percapita_duplicates", "Retries that were stored already")
-dead_letters = Counter("percapita_dead_letters", "Records set aside")
+dead_letters = Counter("percapita_dead_letters", "Records set aside, by reason", ["reason"])
 end_to_end_seconds = Histogram("percapita_end_to_end_seconds", "Event received to queryable", buckets=_SECONDS)
 lag_records = Gauge("percapita_lag_records", "Records in the log that are not stored", ["partition"])
 insert_errors = Counter("percapita_insert_errors", "Inserts without an acknowledgement")

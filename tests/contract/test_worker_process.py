@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from consumers import main
 from consumers.lane import Stored
+from pipeline.embedded import observe
 from pipeline.errors import LogError, LogLost, Poisoned
 from pipeline.log import LogReader
 from pipeline.parse import parse_batch
@@ -50,7 +52,7 @@ def serve(log: ReplayingLog, store: ClickHouse, opens: list[LogReader | LogError
 
     def observe(stored: Stored) -> None:
         seen.append(stored)
-        if sum(one.rows + one.dead for one in seen) >= until:
+        if sum(one.rows + sum(one.dead.values()) for one in seen) >= until:
             threading.Timer(0.2, signal.raise_signal, (signal.SIGTERM,)).start()
 
     kept = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
@@ -68,6 +70,19 @@ async def test_another_member_takes_the_place_of_one_whose_log_failed(store: Cli
     seen = serve(log, store, [LogError("the broker is away")], until=50)
     assert sum(one.rows for one in seen) == 50
     assert store.select("SELECT count() FROM events").rows[0][0] == 50
+
+
+async def test_what_is_set_aside_is_counted_by_its_reason(store: ClickHouse) -> None:
+    log = ReplayingLog()
+    await log.publish([*records(20), Record(b"12345678", b"no record"), Record(b"12345678", b"nor this")])
+
+    def counted() -> float:
+        return REGISTRY.get_sample_value("percapita_dead_letters_total", {"reason": "undecodable"}) or 0
+
+    before = counted()
+    for stored in serve(log, store, [], until=22):
+        observe(stored)
+    assert counted() - before == 2
 
 
 async def test_a_log_that_lost_what_is_needed_ends_the_process(store: ClickHouse) -> None:
