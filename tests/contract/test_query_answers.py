@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 import pytest
@@ -305,3 +306,44 @@ async def test_polling_costs_a_304(ask: Asker) -> None:
     async with ask._session.get(url, headers={"Authorization": "Bearer a"}) as first:
         tag = first.headers["ETag"]
     await ask("overview", status=304, **{"If-None-Match": tag})
+
+
+async def test_an_answer_is_provisional_while_an_hour_in_its_window_is_in_doubt(ask: Asker, store: ClickHouse) -> None:
+    hour = NOW // HOUR - 30
+    yesterday = f"from={instant((hour - 3) * HOUR)}&to={instant((hour + 3) * HOUR)}"
+    before = f"from={instant((hour - 9) * HOUR)}&to={instant(hour * HOUR)}"
+    mark = {"hour": hour * 3600, "id": str(uuid4())}
+    sql = (
+        "INSERT INTO doubtful_hours (hour, id, marked_at, reason, cleared) SELECT toDateTime({hour:Int64}, 'UTC'), "
+        "toUUID({id:String}), now64(6), 'test', %d"
+    )
+    assert not (await ask(f"overview?{yesterday}"))["meta"]["provisional"]
+    store.execute(sql % 0, mark)
+    assert (await ask(f"overview?{yesterday}"))["meta"]["provisional"]
+    assert not (await ask(f"overview?{before}"))["meta"]["provisional"]
+    store.execute(sql % 1, mark)
+    assert not (await ask(f"overview?{yesterday}"))["meta"]["provisional"]
+
+
+async def test_complete_through_is_that_of_the_slowest_partition_of_the_present_log(
+    ask: Asker, store: ClickHouse
+) -> None:
+    async def through() -> int | None:
+        """Seconds before NOW."""
+        told = (await ask("overview?window=1d"))["meta"]["complete_through"]
+        return told and round(NOW / 1e6 - datetime.fromisoformat(told).timestamp())
+
+    def report(log: str, partition: int, seconds_ago: int, reported_ago: int) -> None:
+        store.insert(
+            "progress",
+            ("log_id", "log_partition", "position", "complete_through", "reported_at"),
+            ([log], [partition], [1], [NOW - seconds_ago * 1_000_000], [NOW - reported_ago * 1_000_000]),
+        )
+
+    assert await through() is None
+    report("former", 0, 5_000, 100)
+    report("present", 0, 60, 50)
+    report("present", 1, 20, 40)
+    assert await through() == 60
+    report("present", 0, 10, 30)
+    assert await through() == 20
