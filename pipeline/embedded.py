@@ -26,7 +26,7 @@ from consumers.memory import collect_rarely
 from consumers.worker import Worker
 from pipeline import admin, limits, metrics
 from pipeline.config import Settings
-from pipeline.errors import Unauthorized
+from pipeline.errors import BadBody, Unauthorized
 from pipeline.http import bearer, problems
 from pipeline.keys import FileKeys, KeyBook, write_private
 from pipeline.log import InProcessLog
@@ -193,9 +193,14 @@ def _add_admin(app: web.Application, embedded: Embedded, token: str, log: InProc
     async def operate(request: web.Request) -> web.Response:
         if not secrets.compare_digest(bearer(request).encode(), token.encode()):
             raise Unauthorized("this is not the running process's token")
-        given = await request.json()
+        try:
+            given = json.loads(await request.read())
+        except (ValueError, RecursionError):
+            raise BadBody("the body is not JSON") from None
+        if not isinstance(given, dict):
+            raise BadBody("the body is an object of arguments")
         answer = await asyncio.to_thread(
-            run_operation, embedded.keys, embedded.store, request.match_info["operation"], dict(given), publish=publish
+            run_operation, embedded.keys, embedded.store, request.match_info["operation"], given, publish=publish
         )
         return web.json_response(answer)
 

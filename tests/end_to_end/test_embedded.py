@@ -145,3 +145,15 @@ def test_a_revoked_key_is_refused(running: Running) -> None:
         running.post({"type": "log"})
     assert refused.value.code == 401
     refused.value.close()
+
+
+def test_the_admin_api_answers_garbage_with_400(running: Running) -> None:
+    token = json.loads((running.data / "running.json").read_text())["token"]
+    for operation in ("list_keys", "revoke_key", "audit", "nothing"):
+        for body in (b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000, b'{"nobody": 1}', b'{"key_id": 5}'):
+            request = urllib.request.Request(f"{running.url}/v1/admin/{operation}", data=body)
+            request.add_header("Authorization", f"Bearer {token}")
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(request, timeout=60)
+            assert refused.value.code in {400, 404}, (operation, body[:20])
+            refused.value.close()
