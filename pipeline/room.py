@@ -31,7 +31,7 @@ def _end() -> None:
 class Room:
     """Keeps the engine of one folder from writing on a full disk. A thread watches until `close`.
 
-    `ask` runs one statement in the engine and answers its single value. `end` ends the process.
+    `ask` runs one statement in the engine and answers its single value. `end` ends the process. Raises StoreError on a full disk.
     """
 
     def __init__(self, folder: Path, ask: Callable[[str], object], *, end: Callable[[], None] = _end) -> None:
@@ -44,7 +44,10 @@ class Room:
         self._full = False
         self._merging = True  # or may be
         self._closed = threading.Event()
-        self.look()
+        if (free := shutil.disk_usage(folder).free) < self.bytes // 4:
+            raise StoreError(
+                f"{free >> 20} MiB are left on the disk of {folder}: make room, and start again", store_code=243
+            )
         self._thread = threading.Thread(target=self._watch, name="room", daemon=True)
         self._thread.start()
 

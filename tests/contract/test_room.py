@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import StoreError
+from pipeline.room import Room
 from pipeline.store import ClickHouse, open_clickhouse
 from tests.support.clickhouse import ChdbServer
 from tests.support.disks import SmallDisk
@@ -91,3 +92,9 @@ def test_a_disk_that_fills_while_something_may_be_written_ends_the_process_and_t
     server.restart()
     assert counted(store) >= taken  # what was not acknowledged may be there
     add(store)
+
+
+def test_nothing_starts_on_a_full_disk(disk: SmallDisk) -> None:
+    disk.fill()
+    with pytest.raises(StoreError, match="make room"):
+        Room(disk.folder, lambda _: 0)
