@@ -24,6 +24,7 @@ _say = structlog.get_logger()
 HOUR_SECONDS = 3_600
 DAY_SECONDS = 86_400
 _READS = 20
+_FEW_DAYS = 2  # not worth asking which of them hold anything
 _QUERY_SECONDS = 600
 
 _Difference = dict[tuple[Any, ...], tuple[Any, ...]]  # key -> the row to insert
@@ -83,11 +84,26 @@ def audit(store: Store, start: int, end: int, turn: Turn | None = None) -> list[
     start -= start % HOUR_SECONDS
     end += -end % HOUR_SECONDS
     found: list[Finding] = []
-    for day in range(start - start % DAY_SECONDS, end, DAY_SECONDS):  # a day at a time: bounded memory
+    days: Sequence[int] = range(start - start % DAY_SECONDS, end, DAY_SECONDS)
+    for day in days if len(days) <= _FEW_DAYS else _days_held(store, start, end):  # a day at a time: bounded memory
         low, high = max(start, day), min(end, day + DAY_SECONDS)
         found += [_audit(store, rollup, low, high, turn) for rollup in HOURLY]
         found.append(_audit(store, USAGE_DAYS, day, day + DAY_SECONDS, turn))
     return found
+
+
+def _days_held(store: Store, start: int, end: int) -> list[int]:
+    """The days of unix seconds [start, end) of which raw or a rollup holds anything; where neither does, neither differs."""
+    days = [("events", "ts"), *((rollup.table, "hour") for rollup in HOURLY), (USAGE_DAYS.table, "day")]
+    one = (
+        "SELECT DISTINCT toUnixTimestamp(toStartOfDay({column}, 'UTC')) AS at FROM {table} WHERE {column} >= "
+        "toStartOfDay(toDateTime({{start:Int64}}, 'UTC')) AND {column} < toDateTime({{end:Int64}}, 'UTC')"
+    )
+    union = " UNION DISTINCT ".join(one.format(table=table, column=column) for table, column in days)
+    rows = store.select(
+        f"SELECT at FROM ({union}) ORDER BY at", {"start": start, "end": end}, seconds=_QUERY_SECONDS
+    ).rows
+    return [int(row[0]) for row in rows]
 
 
 def _audit(store: Store, rollup: Rollup, start: int, end: int, turn: Turn | None) -> Finding:

@@ -26,6 +26,8 @@ DAMAGE = {
     "a day lost": "ALTER TABLE usage_days DELETE WHERE user_id = 'bob' SETTINGS mutations_sync = 1",
     "a tag lost": "ALTER TABLE tag_hours DELETE WHERE tag = 'plan=pro' SETTINGS mutations_sync = 1",
     "hours counted twice": "INSERT INTO usage_hours SELECT * FROM usage_hours WHERE model = 'gpt-4o'",
+    "hours of a day without events": "INSERT INTO usage_hours SELECT * REPLACE (hour - INTERVAL 9 DAY AS hour) "
+    "FROM usage_hours WHERE user_id = 'ada' LIMIT 3",
     "a digit wrong": "INSERT INTO tag_hours (account, hour, tag, cost, retention_days) "
     "SELECT account, hour, tag, toDecimal128('0.000000001', 9), 4000 FROM tag_hours LIMIT 1",
 }
@@ -46,7 +48,7 @@ def put(store: ClickHouse, rows: list[Row]) -> None:
 
 def differing(store: ClickHouse) -> dict[str, int]:
     found: dict[str, int] = {}
-    for finding in audit(store, (END - 2 * DAY) // 1_000_000, END // 1_000_000):
+    for finding in audit(store, (END - 12 * DAY) // 1_000_000, END // 1_000_000):
         found[finding.rollup] = found.get(finding.rollup, 0) + finding.differing
     return found
 
@@ -64,7 +66,7 @@ def test_damage_is_found_and_repaired_by_the_difference(store: ClickHouse, damag
     assert sum(differing(store).values()) > 0
     lease = Lease(store)
     assert lease.renew()
-    findings = audit(store, (END - 2 * DAY) // 1_000_000, END // 1_000_000, lease)
+    findings = audit(store, (END - 12 * DAY) // 1_000_000, END // 1_000_000, lease)
     assert sum(finding.repaired for finding in findings) > 0
     assert differing(store) == {"usage_hours": 0, "tag_hours": 0, "usage_days": 0}
     assert sums(store) == before
