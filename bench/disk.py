@@ -13,7 +13,8 @@ from consumers.history import History
 from pipeline.price import PriceBook
 from pipeline.process import Context
 from pipeline.row import Row
-from pipeline.store import ClickHouse, Engines, migrate, open_chdb
+from pipeline.schema import Engines, migrate
+from pipeline.store import ClickHouse, open_chdb
 
 CONTENT = ("prompt", "response", "tool_arguments", "tool_result", "logs", "error_message", "metadata", "raw_usage")
 # Rewrites of the raw table's definition; the smallest of all is what ours is held to.
@@ -86,7 +87,7 @@ def _raw_bytes(store: ClickHouse, name: str) -> tuple[int, int]:
 
 
 def _layout(store: ClickHouse, number: int, change: Any) -> int:
-    from pipeline.store import migrations
+    from pipeline.schema import migrations
 
     name = f"layout_{number}"
     text = next(itertools.islice(migrations(), 1)).sql(Engines())

@@ -12,7 +12,8 @@ from typing import Any
 
 from bench.common import ROOT, result, table, traffic
 from bench.freshness import Probe, _now, ask
-from pipeline.store import Engines, migrate, open_clickhouse
+from pipeline.schema import Engines, migrate
+from pipeline.store import open_clickhouse
 from pipeline.traffic import send
 from tests.support.stack import Stack
 

@@ -13,7 +13,8 @@ import clickhouse_connect
 
 from bench.common import cpu, result, table
 from pipeline.row import Row
-from pipeline.store import ClickHouse, Engines, migrations
+from pipeline.schema import Engines, migrations
+from pipeline.store import ClickHouse
 from query.question import parse_question
 from query.sql import Sql, column, key_of, measured
 from query.windows import DAY

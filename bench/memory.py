@@ -31,7 +31,8 @@ from bench.processes import Memory, Sampler, cpu_seconds
 from bench.windows import EVENTS_PER_TRACE
 from pipeline.kafka_log import KafkaSettings, create_topics
 from pipeline.record import partition_of, routing_key
-from pipeline.store import Engines, migrate, open_clickhouse
+from pipeline.schema import Engines, migrate
+from pipeline.store import open_clickhouse
 from tests.support.clickhouse import ChdbServer
 from tests.support.stack import Stack, wait_http
 

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from bench.common import result, table, traffic
 from bench.freshness import Probe, ask
 from bench.processes import Cores
-from pipeline.store import Engines, migrate, open_clickhouse
+from pipeline.schema import Engines, migrate
+from pipeline.store import open_clickhouse
 from pipeline.traffic import send
 from tests.support.stack import Stack
 

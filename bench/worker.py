@@ -19,7 +19,8 @@ from pipeline.log import Entry
 from pipeline.price import PriceBook
 from pipeline.process import Context
 from pipeline.row import Row, Rows
-from pipeline.store import ClickHouse, Engines, migrate, open_chdb
+from pipeline.schema import Engines, migrate
+from pipeline.store import ClickHouse, open_chdb
 
 BATCH = 20_000
 

@@ -33,8 +33,9 @@ from pipeline.log import InProcessLog
 from pipeline.price import PriceBook
 from pipeline.process import Context
 from pipeline.record import Record
+from pipeline.schema import Engines, migrate
 from pipeline.server import HardenedRunner, quiet_loggers
-from pipeline.store import ClickHouse, Engines, migrate, open_chdb
+from pipeline.store import ClickHouse, open_chdb
 
 _say = structlog.get_logger()
 

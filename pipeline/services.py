@@ -27,7 +27,8 @@ from pipeline.price import PriceBook
 from pipeline.process import Context
 from pipeline.record import Record
 from pipeline.row import DeadLetter
-from pipeline.store import ClickHouse, Engines, check_schema, migrate, open_clickhouse, require_schema
+from pipeline.schema import Engines, check_schema, migrate, require_schema
+from pipeline.store import ClickHouse, open_clickhouse
 
 _say = structlog.get_logger()
 

@@ -1,4 +1,4 @@
-"""Seam 2, the store: insert, select, migrate. The only import of clickhouse_connect.
+"""Seam 2, the store: insert and select. The only import of clickhouse_connect.
 
 ClickHouse over HTTP and chDB in process are the same client class behind two constructors.
 """
@@ -11,8 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
 from urllib.parse import urlsplit
@@ -24,10 +23,8 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, OperationalError
 from clickhouse_connect.driver.insert import InsertContext
 
-from pipeline.errors import SchemaMismatch, StoreError
+from pipeline.errors import StoreError
 from pipeline.room import Room
-
-MIGRATIONS = Path(__file__).resolve().parent.parent / "clickhouse"
 
 # Errors of ClickHouse that speak of the rows, not of the server: parse, range, type, argument, decimal overflow.
 _DATA_CODES = frozenset({6, 27, 38, 41, 43, 53, 69, 70, 72, 131, 407, 349})
@@ -108,109 +105,6 @@ class Store(Protocol):
         """Release every connection."""
 
 
-@dataclass(frozen=True)
-class Engines:
-    """What the macros of clickhouse/*.sql stand for: plain, or replicated on a named cluster."""
-
-    cluster: str = ""
-
-    def macros(self) -> dict[str, str]:
-        """Macro name -> SQL."""
-        replicated = bool(self.cluster)
-        prefix = "Replicated" if replicated else ""
-
-        def engine(name: str, *arguments: str) -> str:
-            paths = ("'/clickhouse/tables/{shard}/{database}/{table}'", "'{replica}'") if replicated else ()
-            return f"{prefix}{name}({', '.join((*paths, *arguments))})"
-
-        window = (
-            "replicated_deduplication_window = 150000, replicated_deduplication_window_seconds = 604800"
-            if replicated
-            else "non_replicated_deduplication_window = 150000"
-        )
-        return {
-            "on_cluster": f"ON CLUSTER '{self.cluster}'" if replicated else "",
-            "merge_tree": engine("MergeTree"),
-            "aggregating_merge_tree": engine("AggregatingMergeTree"),
-            "replacing_merge_tree": engine("ReplacingMergeTree"),
-            "replacing_merge_tree_cleared": engine("ReplacingMergeTree", "cleared"),
-            "replacing_merge_tree_changed": engine("ReplacingMergeTree", "changed_at"),
-            "replacing_merge_tree_reported": engine("ReplacingMergeTree", "reported_at"),
-            "replacing_merge_tree_version": engine("ReplacingMergeTree", "version"),
-            "dedup_window": window,
-        }
-
-
-class Migration(NamedTuple):
-    """One numbered statement."""
-
-    number: int
-    name: str
-    text: str  # as in the file: this is what the checksum is of
-    checksum: str
-
-    def sql(self, engines: Engines) -> str:
-        """The statement with its macros filled in."""
-        macros = engines.macros()
-        return re.sub(r"\{(\w+)\}", lambda m: macros[m.group(1)], self.text)
-
-
-def migrations(folder: Path = MIGRATIONS) -> list[Migration]:
-    """Every migration in order."""
-    found = []
-    for path in sorted(folder.glob("[0-9]*.sql")):
-        text = path.read_text(encoding="utf-8")
-        found.append(Migration(int(path.stem[:4]), path.stem, text, hashlib.sha256(text.encode()).hexdigest()))
-    return found
-
-
-_CREATE_LEDGER = """CREATE TABLE IF NOT EXISTS migrations {on_cluster}
-(number UInt32, name String, checksum String, applied_at DateTime64(6, 'UTC') DEFAULT now64(6))
-ENGINE = {merge_tree} ORDER BY number"""
-
-
-def applied(store: Store) -> dict[int, str]:
-    """Number -> checksum of the migrations in the database; empty when it has none yet."""
-    exists = store.select(
-        "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'migrations'"
-    )
-    if not exists.rows[0][0]:
-        return {}
-    return dict(store.select("SELECT number, any(checksum) FROM migrations GROUP BY number ORDER BY number").rows)
-
-
-def check_schema(store: Store) -> list[Migration]:
-    """The migrations still to run. Raises SchemaMismatch for a database this code does not know."""
-    known = {m.number: m for m in migrations()}
-    done = applied(store)
-    for number, checksum in done.items():
-        if number not in known:
-            raise SchemaMismatch(f"the database has migration {number}, which this version does not know: upgrade it")
-        if known[number].checksum != checksum:
-            raise SchemaMismatch(f"migration {known[number].name} was changed after it was applied")
-    return [m for m in known.values() if m.number not in done]
-
-
-def require_schema(store: Store) -> None:
-    """Refuse to start on a schema that is older or newer than this code."""
-    missing = check_schema(store)
-    if missing:
-        raise SchemaMismatch(f"the database lacks migration {missing[0].name}: run `percapita migrate`")
-
-
-def migrate(store: Store, engines: Engines) -> list[Migration]:
-    """Run what is missing, in order; every statement can be repeated, so a run that was cut short is run again."""
-    macros = engines.macros()
-    store.execute(re.sub(r"\{(\w+)\}", lambda m: macros[m.group(1)], _CREATE_LEDGER))
-    missing = check_schema(store)
-    for migration in missing:
-        store.execute(migration.sql(engines))
-        store.insert(
-            "migrations", ("number", "name", "checksum"), ([migration.number], [migration.name], [migration.checksum])
-        )
-    return missing
-
-
 class ClickHouse:
     """The store over a ClickHouse client; `connect` makes one more of them when all are in use."""
 
@@ -221,22 +115,6 @@ class ClickHouse:
         self._slots = threading.BoundedSemaphore(clients)
         self._lock = threading.Lock()
         self._types: dict[str, dict[str, Any]] = {}
-        self._room: Room | None = None
-
-    @contextmanager
-    def _writer(self) -> Iterator[Client]:
-        """For a statement that writes."""
-        with self._room.to_write() if self._room else nullcontext(), self._client() as client:
-            yield client
-
-    def guard(self, folder: Path) -> None:
-        """Of an engine that does not look after the disk itself."""
-
-        def ask(sql: str) -> object:
-            with self._client() as client:
-                return client.command(sql)
-
-        self._room = Room(folder, ask)
 
     @contextmanager
     def _client(self) -> Iterator[Client]:
@@ -261,6 +139,10 @@ class ClickHouse:
                 if client is not None:
                     with self._lock:
                         self._free.append(client)
+
+    def _writer(self) -> AbstractContextManager[Client]:
+        """For a statement that writes."""
+        return self._client()
 
     def insert(
         self,
@@ -374,8 +256,6 @@ class ClickHouse:
             client.command(sql, parameters=dict(parameters or {}), settings=settings)
 
     def close(self) -> None:
-        if self._room:
-            self._room.close()
         with self._lock:
             for client in self._free:
                 client.close()
@@ -405,13 +285,32 @@ def _without_values(message: str) -> str:
     return re.sub(r"'[^']*'", "'...'", head)[:300]
 
 
+class _Chdb(ClickHouse):
+    """The engine in this process: it does not look after the disk itself, so every write asks for room."""
+
+    def __init__(self, path: Path) -> None:
+        # One engine a process, any number of clients on it.
+        super().__init__(lambda: clickhouse_connect.get_client(interface="chdb", path=str(path), database="default"))
+        self._room = Room(path, self._ask)
+
+    def _ask(self, sql: str) -> object:
+        with self._client() as client:
+            return client.command(sql)
+
+    @contextmanager
+    def _writer(self) -> Iterator[Client]:
+        with self._room.to_write(), self._client() as client:
+            yield client
+
+    def close(self) -> None:
+        self._room.close()
+        super().close()
+
+
 def open_chdb(path: Path) -> ClickHouse:
-    """The embedded store: ClickHouse's engine in this process, data under `path`."""
+    """The embedded store: ClickHouse's engine in this process, data under `path`. Raises StoreError on a full disk."""
     path.mkdir(parents=True, exist_ok=True)
-    # One engine a process, any number of clients on it.
-    store = ClickHouse(lambda: clickhouse_connect.get_client(interface="chdb", path=str(path), database="default"))
-    store.guard(path)
-    return store
+    return _Chdb(path)
 
 
 def open_clickhouse(url: str, *, database: str, user: str, password: str, cluster: str = "") -> ClickHouse:

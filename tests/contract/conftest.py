@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.store import ClickHouse, Engines, migrate, open_chdb
+from pipeline.schema import Engines, migrate
+from pipeline.store import ClickHouse, open_chdb
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ from consumers.auditor import Auditor, Lease, stretches
 from consumers.doubt import mark_doubtful
 from pipeline import limits
 from pipeline.row import Row, Rows
-from pipeline.store import ClickHouse, Engines, migrate, open_chdb
+from pipeline.schema import Engines, migrate
+from pipeline.store import ClickHouse, open_chdb
 from tests.support.rows import make_rows
 
 NOW = int(time.time())

@@ -15,7 +15,8 @@ import pytest
 from consumers.audit import audit
 from consumers.auditor import Lease
 from pipeline.row import Row, Rows
-from pipeline.store import ClickHouse, Engines, migrate, open_chdb
+from pipeline.schema import Engines, migrate
+from pipeline.store import ClickHouse, open_chdb
 from tests.support.rows import make_rows
 
 HOUR = int(time.time()) // 3600 * 3600 - 7_200

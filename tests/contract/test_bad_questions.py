@@ -23,8 +23,9 @@ from aiohttp import web
 
 from pipeline.errors import Unauthorized
 from pipeline.row import Row
+from pipeline.schema import Engines, migrate
 from pipeline.server import HardenedRunner, quiet_loggers
-from pipeline.store import ClickHouse, Engines, migrate, open_chdb
+from pipeline.store import ClickHouse, open_chdb
 from query.app import create_query_app
 from tests.support.rows import make_rows
 

@@ -16,7 +16,8 @@ from pipeline.parse import parse_batch
 from pipeline.process import decode_all, set_aside
 from pipeline.record import Account, Record, from_bytes, to_record
 from pipeline.row import DeadLetter
-from pipeline.store import ClickHouse, Engines, migrate, open_chdb
+from pipeline.schema import Engines, migrate
+from pipeline.store import ClickHouse, open_chdb
 
 NOW = time.time_ns() // 1000
 LOG = "topic-1"

@@ -14,7 +14,8 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Message, Producer
 
 from pipeline.errors import StoreError
-from pipeline.store import THROW_IF_CODE, ClickHouse, Engines, migrate, migrations, open_clickhouse, require_schema
+from pipeline.schema import Engines, migrate, migrations, require_schema
+from pipeline.store import THROW_IF_CODE, ClickHouse, open_clickhouse
 from tests.support.clickhouse import ChdbServer
 from tests.support.containers import Database, clickhouse_container, docker_runs, kafka_container
 from tests.support.kafka import MESSAGE_BYTES, KafkaCluster

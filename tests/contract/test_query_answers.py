@@ -18,8 +18,9 @@ from aiohttp import web
 
 from pipeline.errors import Unauthorized
 from pipeline.row import Row
+from pipeline.schema import Engines, migrate
 from pipeline.server import HardenedRunner
-from pipeline.store import ClickHouse, Engines, migrate, open_clickhouse
+from pipeline.store import ClickHouse, open_clickhouse
 from query.app import create_query_app
 from tests.support.clickhouse import ChdbServer
 from tests.support.rows import grouped, make_rows, sums

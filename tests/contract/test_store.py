@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.errors import SchemaMismatch, StoreError
 from pipeline.row import DeadLetter, Row
-from pipeline.store import ClickHouse, Engines, applied, check_schema, migrate, migrations, open_chdb, open_clickhouse
+from pipeline.schema import Engines, applied, check_schema, migrate, migrations
+from pipeline.store import ClickHouse, open_chdb, open_clickhouse
 from tests.support.clickhouse import ChdbServer
 from tests.support.rows import make_rows
 from tests.support.stack import ROOT

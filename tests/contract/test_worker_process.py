@@ -20,7 +20,8 @@ from pipeline.parse import parse_batch
 from pipeline.price import PriceBook
 from pipeline.process import Context
 from pipeline.record import Account, Record, to_record
-from pipeline.store import ClickHouse, Engines, migrate, open_chdb
+from pipeline.schema import Engines, migrate
+from pipeline.store import ClickHouse, open_chdb
 from tests.support.replaying_log import ReplayingLog
 
 NOW = time.time_ns() // 1000

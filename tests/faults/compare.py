@@ -32,7 +32,8 @@ from bench.common import result, table
 from consumers.audit import audit, span
 from consumers.auditor import Auditor
 from pipeline.kafka_log import KafkaSettings, create_topics
-from pipeline.store import ClickHouse, Engines, migrate, open_clickhouse
+from pipeline.schema import Engines, migrate
+from pipeline.store import ClickHouse, open_clickhouse
 from tests.faults.faults import SESSION
 from tests.faults.ledger import Identity, Ledger, sums_of
 from tests.faults.load import MODES, Load

@@ -17,7 +17,8 @@ from pipeline.errors import StoreError
 from pipeline.log import Position
 from pipeline.price import PriceBook
 from pipeline.process import Context
-from pipeline.store import ClickHouse, Engines, migrate, open_clickhouse
+from pipeline.schema import Engines, migrate
+from pipeline.store import ClickHouse, open_clickhouse
 from tests.faults.crash_points.batches import Batch
 from tests.faults.crash_points.damage import NOTHING, Damage, Landed, cut, landed, log_sizes, tear
 from tests.faults.crash_points.points import COUNTED, RAW, ROLLUPS, Point, Trap
