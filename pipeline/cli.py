@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import structlog
 import typer
 
 from pipeline import services
 from pipeline.config import ConfigError, Settings, load
 from pipeline.errors import PercapitaError, Unavailable
+from pipeline.logs import set_up_logs
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
 keys_app = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys.")
@@ -52,21 +52,6 @@ def _settings(**given: Any) -> Settings:
     settings = settings.model_copy(update=chosen)
     set_up_logs(settings.log_level)
     return settings
-
-
-def set_up_logs(level: str) -> None:
-    """JSON lines on standard error: counts and ids, never payloads or keys."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            {"debug": 10, "info": 20, "warning": 30, "error": 40}[level]
-        ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
 
 
 def _print(answer: Any, as_json: bool) -> None:

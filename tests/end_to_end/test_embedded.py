@@ -17,6 +17,9 @@ from typing import Any
 
 import pytest
 
+from pipeline import limits
+from tests.support.disks import SmallDisk
+from tests.support.needs import need_disks
 from tests.support.stack import ROOT, free_port, wait_http
 from tests.support.truth import differences, truth
 
@@ -157,3 +160,37 @@ def test_the_admin_api_answers_garbage_with_400(running: Running) -> None:
                 urllib.request.urlopen(request, timeout=60)
             assert refused.value.code in {400, 404}, (operation, body[:20])
             refused.value.close()
+
+
+def test_what_was_accepted_outlives_a_disk_that_fills_up(tmp_path: Path) -> None:
+    need_disks()
+    with SmallDisk(tmp_path / "disk", 400) as disk:
+        running = Running(tmp_path / "disk" / "data")
+        try:
+            for number in range(20):
+                running.post({"type": "log", "logs": [str(number)]})
+            disk.fill(0.9)
+            time.sleep(limits.DISK_LOOK_SECONDS + 0.5)
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                running.post({"type": "log", "logs": ["refused"]})
+            assert (refused.value.code, refused.value.headers["Retry-After"]) == (503, "10")
+            refused.value.close()
+            running.process.send_signal(signal.SIGSTOP)  # from room enough to none between two looks
+            disk.fill()
+            running.process.send_signal(signal.SIGCONT)
+            assert running.process.wait(20) == os.EX_IOERR
+            refusing = running.command("up", "--port", "0")
+            assert refusing.returncode == 1
+            assert "make room, and start again" in refusing.stderr
+            assert "Traceback" not in refusing.stderr
+            disk.empty()
+            running.start()
+            assert running.get("overview?window=1d")["totals"]["events"] == 20
+            running.post({"type": "log", "logs": ["taken"]})
+            assert running.end() == 0
+            assert running.command("audit", "--json").returncode == 0
+        finally:
+            if running.process.poll() is None:
+                running.end(signal.SIGKILL)
+            assert running.process.stdout is not None
+            running.process.stdout.close()

@@ -37,6 +37,7 @@ from chdb.state import connect
 from multidict import CIMultiDict
 
 from pipeline.errors import StoreError
+from pipeline.logs import set_up_logs
 from pipeline.room import Room
 
 if sys.version_info >= (3, 14):
@@ -313,6 +314,7 @@ def main() -> None:
     parser.add_argument("--end-with-input", action="store_true", help="end when standard input does")
     given = parser.parse_args()
     given.data.mkdir(parents=True, exist_ok=True)
+    set_up_logs("info")
     if given.end_with_input:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     asyncio.run(serve(given.data, given.host, given.port))
