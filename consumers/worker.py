@@ -1,4 +1,4 @@
-"""Log -> tables: the worker loop. One poll thread commits and decides; jobs in a small pool make rows and insert.
+"""Log -> tables: the worker loop. One poll thread commits and decides; jobs in a small pool make rows and insert (consumers.jobs).
 
 Read `Worker.step` first: read, collect what jobs finished, plan, one commit for all, start jobs.
 """
@@ -6,27 +6,22 @@ Read `Worker.step` first: read, collect what jobs finished, plan, one commit for
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from threading import Event as Flag
 
 import structlog
-import xxhash
 
-from consumers.batch import Made, make, remember
-from consumers.doubt import Doubt, ServerClock, ask_server, by_column, hours_of, mark_doubtful, wait_for_running
-from consumers.history import History
-from consumers.intents import Intent, Versions, read_note
-from consumers.lane import InDoubt, Lane, Outcome, Rebuilt, Stored
+from consumers.doubt import ServerClock, mark_doubtful
+from consumers.intents import Intent, read_note
+from consumers.jobs import Jobs
+from consumers.lane import Lane, Rebuilt, Stored
 from consumers.progress import Beside
 from pipeline import limits
-from pipeline.budgets import read_budget
 from pipeline.errors import LogError, LogLost, Poisoned, StoreError
 from pipeline.log import Entry, LogReader, Position
-from pipeline.process import ROW_VERSION, Context, decode_all, set_aside
-from pipeline.row import DeadLetter, Row
-from pipeline.store import TOO_MANY_PARTS_CODE, Store
+from pipeline.process import Context, decode_all
+from pipeline.store import Store
 
 _say = structlog.get_logger()
 
@@ -49,8 +44,6 @@ class Worker:
     ) -> None:
         self._log = log
         self._store = store
-        self._context = context
-        self._history = History(store, log.log_id)
         self._observe = observe
         self._session_seconds = session_seconds
         self._dead_letter_ratio = dead_letter_ratio
@@ -58,6 +51,7 @@ class Worker:
         self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="insert")
         self._beside = Beside(store, log)
         self._stopping = Flag()
+        self._jobs = Jobs(store, log.log_id, context, self._stopping)
         self._paused: set[int] = set()
         self._last_commit = time.monotonic()
         self._recent_dead = 0
@@ -99,7 +93,7 @@ class Worker:
         if self._commit(planned):
             for lane in planned:
                 lane.deadline = self._deadline()
-                lane.job = self._pool.submit(self._guard, lane, lane.deadline)
+                lane.job = self._pool.submit(self._jobs.run, lane, lane.deadline)
         self._beside.report(self._lanes.values())
 
     def _drain(self) -> None:
@@ -136,7 +130,7 @@ class Worker:
         for partition, position in positions.items():
             lane = Lane(partition, position.offset, inherited=read_note(position.note))
             self._lanes[partition] = lane
-            lane.job = self._pool.submit(self._rebuild, lane)
+            lane.job = self._pool.submit(self._jobs.rebuild, lane)
         _say.info("partitions_assigned", partitions=sorted(positions))
 
     def _revoked(self, partitions: set[int]) -> None:
@@ -212,8 +206,8 @@ class Worker:
         """Lanes whose next job may start once their intent is committed."""
         now = time.monotonic()
         budget = self._beside.budget()
-        if budget is not None and budget.version > self._context.budget.version:
-            self._context = self._context._replace(budget=budget)
+        if budget is not None and budget.version > self._jobs.context.budget.version:
+            self._jobs.context = self._jobs.context._replace(budget=budget)
         planned = []
         for lane in self._lanes.values():
             if lane.windows is None or lane.job is not None or now < lane.not_before:
@@ -236,7 +230,7 @@ class Worker:
         if not self._log.replays:
             # Rows of the range that never landed were never acknowledged; those that did may lack their rollups.
             try:
-                mark_doubtful(self._store, inherited.hours, self._token(lane, inherited.end, ()), "restart")
+                mark_doubtful(self._store, inherited.hours, self._jobs.token(lane, inherited.end, ()), "restart")
             except StoreError:
                 return False
             lane.inherited, lane.uncommitted = None, True
@@ -259,19 +253,7 @@ class Worker:
         if not self._log.replays:
             decoded, _ = decode_all(entries, self._log.log_id)
             hours = tuple(sorted({d.envelope.event.timestamp // 3_600_000_000 for d in decoded}))
-        return Intent(entries[-1].offset + 1, self._versions(), server.start, server.now, 0, hours)
-
-    def _context_of(self, versions: Versions) -> Context:
-        """The context that an intent names, as far as it can be had: a former owner may have known other versions."""
-        now = self._context
-        if versions.budgets == now.budget.version:
-            return now
-        budget = read_budget(self._store, versions.budgets)
-        return now if budget is None else now._replace(budget=budget)
-
-    def _versions(self, context: Context | None = None) -> Versions:
-        c = context or self._context
-        return Versions(c.prices.version, c.rules_version, c.budget.version, c.tombstones, ROW_VERSION)
+        return Intent(entries[-1].offset + 1, self._jobs.versions(), server.start, server.now, 0, hours)
 
     def _commit(self, planned: Sequence[Lane]) -> bool:
         """One commit of every lane that moved or is about to insert. False when this worker is no longer a member."""
@@ -309,126 +291,3 @@ class Worker:
     def _deadline(self) -> float:
         """Monotonic time before which an insert must start, so that no new owner can be at work yet."""
         return self._last_commit + self._session_seconds * 0.8
-
-    # --- jobs (pool threads)
-
-    def _rebuild(self, lane: Lane) -> Outcome:
-        while not lane.abandoned and not self._stopping.is_set():
-            try:
-                return Rebuilt(self._history.rebuild(lane.partition, lane.position))
-            except StoreError as error:
-                _say.warning("store_unavailable", doing="rebuild", detail=error.detail)
-                time.sleep(1.0)
-        return None
-
-    def _guard(self, lane: Lane, deadline: float) -> Outcome:
-        """Never an exception for trouble with the store: the lane waits and tries again, nothing is skipped."""
-        assert lane.intent is not None
-        try:
-            if lane.intent.attempt == 0:
-                return self._first(lane, deadline)
-            return self._settle(lane, deadline)
-        except StoreError as error:
-            _say.warning("insert_in_doubt", partition=lane.partition, attempt=lane.intent.attempt, detail=error.detail)
-            wait = min(5.0, 0.1 * 2 ** min(lane.intent.attempt, 6))
-            if error.store_code == TOO_MANY_PARTS_CODE:
-                wait = limits.TOO_MANY_PARTS_SECONDS
-            return InDoubt(lane.intent.attempt + 1, wait)
-
-    def _make(self, lane: Lane) -> Made:
-        assert lane.windows is not None
-        assert lane.intent is not None
-        context = self._context_of(lane.intent.versions)
-        return make(lane.entries, self._log.log_id, context, lane.windows, self._history, lane.position)
-
-    def _first(self, lane: Lane, deadline: float) -> Outcome:
-        assert lane.intent is not None
-        assert lane.windows is not None
-        made = self._make(lane)
-        token = self._token(lane, lane.intent.end, lane.entries)
-        lane.settling = _Settling(made, token)
-        self._store_dead(made.dead, token)
-        if lane.abandoned or time.monotonic() > deadline:
-            return InDoubt(1, 0.0)
-        if len(made.rows):
-            self._store.insert(
-                "events",
-                Row._fields,
-                made.rows.columns,
-                token=token,
-                deadline=limits.INSERT_SECONDS,
-                not_after=deadline,
-            )
-        remember(made.stamps, lane.windows)
-        return _stored(lane.intent.end, made)
-
-    def _settle(self, lane: Lane, deadline: float) -> Outcome:
-        """The rules for an insert in doubt; see consumers.doubt."""
-        intent, windows = lane.intent, lane.windows
-        assert intent is not None
-        assert windows is not None
-        if not isinstance(lane.settling, _Settling):
-            lane.settling = _Settling(self._make(lane), self._token(lane, intent.end, lane.entries))
-        state = lane.settling
-        made = state.made
-        if state.doubt is None:
-            state.doubt = Doubt(
-                self._store, self._history, lane.partition, lane.position, intent.end, state.token, made.rows,
-                lambda offset, detail: self._refused(lane, offset, detail),
-            )  # fmt: skip
-        doubt = state.doubt
-        wait_for_running(self._store, self._prefix(lane.partition), seconds=limits.INSERT_SECONDS)
-        if lane.abandoned or time.monotonic() > deadline:
-            return InDoubt(intent.attempt + 1, 0.0)
-        if not state.retried:
-            state.retried = True
-            doubt.retry_under_token(
-                intent._replace(attempt=intent.attempt - 1),
-                intent.versions == self._versions(self._context_of(intent.versions)),
-                not_after=deadline,
-            )
-        missing = doubt.missing()
-        if missing:
-            if lane.abandoned or time.monotonic() > deadline:
-                return InDoubt(intent.attempt + 1, 0.0)
-            server = ask_server(self._store).micros / 1e6  # asked first: a pause in between brings the end nearer
-            doubt.insert_missing(missing, intent.attempt, server + deadline - time.monotonic())
-            return InDoubt(intent.attempt + 1, 0.0)
-        # Also where the token was trusted: an audit may have repaired what the retry's views have now added.
-        mark_doubtful(self._store, hours_of(made.rows), f"{state.token}#{intent.attempt}", "insert in doubt")
-        self._store_dead([*made.dead, *doubt.refused], f"{state.token}#{intent.attempt}")
-        remember(made.stamps, windows, {letter.log_offset for letter in doubt.refused})
-        return _stored(intent.end, made, doubt.refused)
-
-    def _refused(self, lane: Lane, offset: int, detail: str) -> DeadLetter:
-        entry = next(e for e in lane.entries if e.offset == offset)
-        decoded, _ = decode_all([entry], self._log.log_id)
-        return set_aside(decoded[0], self._log.log_id, "refused_by_store", detail)
-
-    def _store_dead(self, dead: Sequence[DeadLetter], token: str) -> None:
-        if dead:
-            self._store.insert("dead_letters", DeadLetter._fields, by_column(dead), token=f"{token}:dead")
-
-    def _prefix(self, partition: int) -> str:
-        return f"{self._log.log_id}:{partition}:"
-
-    def _token(self, lane: Lane, end: int, entries: Sequence[Entry]) -> str:
-        digest = xxhash.xxh64()
-        for entry in entries:
-            digest.update(entry.value)
-        return f"{self._prefix(lane.partition)}{lane.position}:{end}:{digest.hexdigest()}"
-
-
-class _Settling:
-    """What is kept of a batch between the attempts to settle it."""
-
-    def __init__(self, made: Made, token: str) -> None:
-        self.made = made
-        self.token = token
-        self.doubt: Doubt | None = None
-        self.retried = False
-
-
-def _stored(end: int, made: Made, refused: Sequence[DeadLetter] = ()) -> Stored:
-    dead = Counter(letter.reason for letter in (*made.dead, *refused))
-    return Stored(end, len(made.rows) - len(refused), dead, made.duplicates, made.first_received, made.received)

@@ -19,7 +19,7 @@ class Conditions:
         "a retry of an event lands in the partition of the event", "delivery.md From client to log; record.partition_of"
     )
     intent_first: bool = _said(
-        "the intent is committed before its insert starts", "delivery.md step 3; Worker._commit before Worker._guard"
+        "the intent is committed before its insert starts", "delivery.md step 3; Worker._commit before Jobs.run"
     )
     commit_acknowledged: bool = _said(
         "nothing starts when the commit was not acknowledged", "delivery.md step 3; Worker.step: if self._commit(...)"
@@ -42,11 +42,11 @@ class Conditions:
 
     # --- the first insert
     first_deadline: bool = _said(
-        "a first insert is not sent after the session could have ended", "delivery.md rule 3; Worker._first: deadline"
+        "a first insert is not sent after the session could have ended", "delivery.md rule 3; Jobs._first: deadline"
     )
     first_checked_last: bool = _said(
         "that is checked immediately before it is sent",
-        "delivery.md rule 3; Worker._first: last line before the insert",
+        "delivery.md rule 3; Jobs._first: last line before the insert",
     )
     one_block: bool = _said("one block for each insert", "delivery.md Conditions; store.insert: req_block_size")
     statements_end: bool = _said(
@@ -68,7 +68,7 @@ class Conditions:
         "nothing is settled while an INSERT of the partition runs", "delivery.md rule 1; doubt.wait_for_running"
     )
     waits_again: bool = _said(
-        "a retry without an answer is waited for before rows are counted", "delivery.md rule 1; Worker._settle"
+        "a retry without an answer is waited for before rows are counted", "delivery.md rule 1; Jobs._settle"
     )
     same_server: bool = _said("a token is trusted on the server that took it", "delivery.md; doubt.trusted")
     grown_server: bool = _said(
@@ -95,7 +95,7 @@ class Conditions:
     n_first: bool = _said(
         "n is in the committed intent before token#n is used", "delivery.md rule 3; Worker._plan, Worker._commit"
     )
-    new_n: bool = _said("each attempt has an n of its own", "delivery.md rule 3; Worker._guard: attempt + 1")
+    new_n: bool = _said("each attempt has an n of its own", "delivery.md rule 3; Jobs.run: attempt + 1")
     not_in_guard: bool = _said(
         "the statement takes only offsets that are not there", "delivery.md rule 3; doubt._guarded: NOT IN"
     )
@@ -106,21 +106,21 @@ class Conditions:
         "the end is by the server's clock", "delivery.md: machines' clocks are never compared; doubt.ask_server"
     )
     end_after_answer: bool = _said(
-        "what is left of the session is taken after the server told its time", "the model; Worker._settle: left"
+        "what is left of the session is taken after the server told its time", "the model; Jobs._settle: left"
     )
     halves: bool = _said("rows that the store refuses are found by halving", "delivery.md rule 5; doubt.insert_missing")
-    marked: bool = _said("the hours of what was settled without trust are marked", "delivery.md rule 4; Worker._settle")
+    marked: bool = _said("the hours of what was settled without trust are marked", "delivery.md rule 4; Jobs._settle")
     marked_when_trusted: bool = _said(
         "and those of a trusted retry: an auditor may have repaired what the retry then heals",
-        "the model; Worker._settle: mark_doubtful",
+        "the model; Jobs._settle: mark_doubtful",
     )
-    mark_last: bool = _said("marks are written after the last insert", "delivery.md Repair; Worker._settle")
+    mark_last: bool = _said("marks are written after the last insert", "delivery.md Repair; Jobs._settle")
     mark_before_commit: bool = _said(
-        "and before the intent is committed away", "delivery.md rule 4; Worker._settle: before _stored"
+        "and before the intent is committed away", "delivery.md rule 4; Jobs._settle: before _stored"
     )
 
     # --- rows
-    rebuilt: bool = _said("windows are rebuilt on assignment", "delivery.md dedupe window; Worker._rebuild")
+    rebuilt: bool = _said("windows are rebuilt on assignment", "delivery.md dedupe window; Jobs.rebuild")
     rebuilt_before: bool = _said("from rows before a", "delivery.md dedupe window; history.rebuild(end)")
     looked_up_before: bool = _said(
         "look-ups see only rows before a", "delivery.md dedupe window: log_offset < a; history.stored(before)"

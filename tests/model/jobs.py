@@ -1,4 +1,4 @@
-"""What the threads of a worker's pool do: rebuild windows, make rows, insert, settle. As consumers/worker.py and doubt.py.
+"""What the threads of a worker's pool do: rebuild windows, make rows, insert, settle. As consumers/jobs.py and doubt.py.
 
 Wherever one yields, any other actor may go first, or the whole process may sleep.
 """
