@@ -127,7 +127,7 @@ def test_replicated_macros_name_the_cluster_in_every_statement() -> None:
 
 def test_a_store_is_opened_again_by_another_process(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from pipeline.store import *; s = open_chdb(Path(sys.argv[1])); "
+        "import sys; from pathlib import Path; from pipeline.schema import *; from pipeline.store import *; s = open_chdb(Path(sys.argv[1])); "
         "print(len(migrate(s, Engines())))"
     )
     ran = [
