@@ -131,11 +131,12 @@ class _Maker:
     ) -> set[Identity]:
         """Identities that have a stored row: suspicions of the window, and events minted long before receipt."""
         window = self._windows.identities
-        hits = window.may_hold(np.array([s.identity for s in stamps], dtype=np.uint64), at)
+        identities = np.array([s.identity for s in stamps], dtype=np.uint64)
+        hits, strayed = window.may_hold(identities, at), window.strayed(identities, at)
         suspects = [
             suspect
-            for item, hit in zip(decoded, hits.tolist(), strict=True)
-            if (suspect := _suspect(item, window.since(item.envelope.received_at) if hit else None)) is not None
+            for item, hit, stray in zip(decoded, hits.tolist(), strayed.tolist(), strict=True)
+            if (suspect := _suspect(item, window.since(item.envelope.received_at) if hit else None, stray)) is not None
         ]
         return self._history.stored(suspects, partition, self._start) if suspects else set()
 
@@ -143,17 +144,16 @@ class _Maker:
         self, decoded: Sequence[Decoded], stamps: Sequence[Stamp], at: Micros, partition: int
     ) -> list[tuple[int, int]]:
         """For each record 1 where its trace, and its trace for its user, has no stored row before this range."""
-        traces, users = self._windows.traces.known(
-            np.array([s.trace for s in stamps], dtype=np.uint64),
-            np.array([s.user_trace for s in stamps], dtype=np.uint64),
-            at,
-        )
+        of_traces = np.array([s.trace for s in stamps], dtype=np.uint64)
+        of_users = np.array([s.user_trace for s in stamps], dtype=np.uint64)
+        traces, users = self._windows.traces.known(of_traces, of_users, at)
+        strayed = self._windows.traces.strayed(of_traces, of_users, at).tolist()
         starts = list(zip((1 - traces).tolist(), (1 - users).tolist(), strict=True))
-        # A trace that resumes after the window is looked up when its id tells its age.
+        # A trace that resumes after the window is looked up when its id tells its age, or when a clock that is off was part of it.
         resumed = {
             index: (envelope.account, envelope.event.trace_id, envelope.event.user_id)
             for index, (_, envelope) in enumerate(decoded)
-            if starts[index] != (0, 0) and _is_old(envelope.event.trace_id, envelope.received_at)
+            if starts[index] != (0, 0) and (strayed[index] or _is_old(envelope.event.trace_id, envelope.received_at))
         }
         if resumed:
             stored = self._history.traces_stored(resumed.values(), partition, self._start)
@@ -203,23 +203,26 @@ def minted_at(event_id: str) -> int | None:
     return int(event_id[:8] + event_id[9:13], 16) * 1000
 
 
-def _suspect(item: Decoded, window_since: int | None) -> Suspect | None:
-    """What to look up: a hit of the window, which reaches back to `window_since`, or an event minted long before its receipt."""
+def _suspect(item: Decoded, window_since: int | None, stray: bool) -> Suspect | None:
+    """What to look up: a hit of the window, which reaches back to `window_since`; one received under another clock (`stray`); and
+    an event minted long before its receipt.
+    """
     envelope = item.envelope
     event, received_at = envelope.event, envelope.received_at
     horizon = received_at - limits.LATE_MINT_SECONDS * 1_000_000
     minted = minted_at(event.id)
     late = (minted is not None and minted < horizon) or (event.dated and event.timestamp < horizon)
-    if window_since is None and not late:
+    if window_since is None and not late and not stray:
         return None
     if event.dated:
         low = high = event.timestamp
     else:
         born = minted if minted is not None else received_at
-        span = limits.DEDUPE_WINDOW_SECONDS * 1_000_000
-        low = max(min(born, received_at - span), received_at - limits.PAST_SECONDS * 1_000_000)
-        high = received_at + limits.FUTURE_SECONDS * 1_000_000
-    since = 0 if late or window_since is None else window_since
+        off = limits.CLOCK_OFF_SECONDS if stray else 0
+        earliest = min(born, received_at - max(off, limits.DEDUPE_WINDOW_SECONDS) * 1_000_000)
+        low = max(earliest, received_at - limits.PAST_SECONDS * 1_000_000)
+        high = received_at + max(off, limits.FUTURE_SECONDS) * 1_000_000
+    since = 0 if late or stray or window_since is None else window_since
     return Suspect((envelope.account, event.trace_id, event.id), low, high, since)
 
 

@@ -1,14 +1,17 @@
 """What a partition has stored lately, so that a retry and the rest of a trace are known without a question to the store.
 
 64-bit hashes in buckets by the time of receipt on the record, never by a clock: a question reaches back a fixed number of
-buckets, so the answer is the same in every worker that knows the same rows. Buckets go by the order in which they were filled,
-so that a collector whose clock is a day off neither empties the window nor fills it for ever.
+buckets, so the answer is the same in every worker that knows the same rows. Buckets go by where the stream stood when they were
+filled, and the stream stands where the middle of its last rows was received: a collector whose clock is a day off neither empties
+the window, not even with a batch of its own, nor fills it for ever.
 
 A hit on an identity is only a suspicion: the worker compares it in full before it drops an event.
 """
 
 from __future__ import annotations
 
+from collections import Counter, deque
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -19,9 +22,11 @@ Hashes = npt.NDArray[np.uint64]
 Users = npt.NDArray[np.uint32]
 Micros = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+Where = Callable[[int], Mask]  # a bucket -> for which questions it counts
 
 _RUN_RATIO = 4  # a run at most this many times longer than the next is merged with it
 _SLOT_HASHES = 4  # in a slot of a sealed bucket, about
+_FRONT_ROWS = 10_000  # the last rows, whose middle receipt is where the stream stands
 
 
 def identity_hash(account: str, trace_id: str, event_id: str) -> int:
@@ -46,6 +51,8 @@ class _Buckets:
         self.reach = buckets  # a question of bucket q asks q - reach and all that is later
         self._micros = seconds * 1_000_000 // buckets
         self._filled: dict[int, int] = {}  # bucket -> where the stream stood when it was filled last
+        self._recent: deque[tuple[int, int]] = deque()  # (bucket, rows) of the last rows
+        self._rows: Counter[int] = Counter()  # the same by bucket
 
     def of(self, received: Micros) -> Micros:
         """The bucket of each receipt."""
@@ -55,14 +62,41 @@ class _Buckets:
         """The earliest receipt (unix us) that a question received then still reaches."""
         return (received // self._micros - self.reach) * self._micros
 
+    def within(self, received: Micros) -> Where:
+        """A bucket -> which of the questions received then reach it."""
+        asked = self.of(received) - self.reach
+        return lambda bucket: asked <= bucket
+
+    def astray(self, received: Micros) -> Where:
+        """A bucket -> for which questions it is so far off, either way, that a clock is: it is held, and would be gone."""
+        asked, far = self.of(received), 2 * self.reach
+        return lambda bucket: np.abs(asked - bucket) > far
+
     def fill(self, touched: Micros) -> tuple[set[int], set[int]]:
         """Note what was filled; answers the buckets that are gone, and those that the stream has moved past."""
-        front = int(np.median(touched))  # a few clocks that are off move nothing
+        front = self._front(touched)
         self._filled.update(dict.fromkeys(touched.tolist(), front))
-        gone = {bucket for bucket, at in self._filled.items() if front - at > self.reach + 1}
+        far = self.reach + 1
+        gone = {b for b, at in self._filled.items() if front - at > far and abs(front - b) > far}
         for bucket in gone:
             del self._filled[bucket]
         return gone, {bucket for bucket, at in self._filled.items() if at < front}
+
+    def _front(self, touched: Micros) -> int:
+        """The bucket of the middle one of the last rows, these included: a few clocks that are off move nothing."""
+        buckets, counts = np.unique(touched[-_FRONT_ROWS:], return_counts=True)
+        for bucket, rows in zip(buckets.tolist(), counts.tolist(), strict=True):
+            self._recent.append((bucket, rows))
+            self._rows[bucket] += rows
+        total = self._rows.total()
+        while total - self._recent[0][1] >= _FRONT_ROWS:
+            bucket, rows = self._recent.popleft()
+            self._rows[bucket] -= rows
+            total -= rows
+        self._rows = +self._rows
+        held = sorted(self._rows)
+        counted = np.cumsum([self._rows[bucket] for bucket in held])
+        return held[int(np.searchsorted(2 * counted, total))]
 
 
 class Identities:
@@ -83,16 +117,22 @@ class Identities:
 
     def may_hold(self, hashes: Hashes, received: Micros) -> Mask:
         """For each hash whether it may have been received within the span before its own receipt, or later."""
+        return self._held(hashes, self._buckets.within(received))
+
+    def strayed(self, hashes: Hashes, received: Micros) -> Mask:
+        """For each hash whether it may have been received so far from its own receipt that one of the clocks is off."""
+        return self._held(hashes, self._buckets.astray(received))
+
+    def _held(self, hashes: Hashes, where: Where) -> Mask:
         found = np.zeros(len(hashes), dtype=np.bool_)
-        asked = self._buckets.of(received) - self._buckets.reach
         for bucket in self._open.keys() | self._sealed.keys():
-            within = asked <= bucket
-            if not within.any():
+            mask = where(bucket)
+            if not mask.any():
                 continue
             for run in self._open.get(bucket, ()):
-                found |= within & _in_run(run, hashes)[1]
+                found |= mask & _in_run(run, hashes)[1]
             for slots in self._sealed.get(bucket, ()):
-                found |= within & slots.may_hold(hashes)
+                found |= mask & slots.may_hold(hashes)
         return found
 
     def add(self, hashes: Hashes, received: Micros) -> None:
@@ -161,14 +201,20 @@ class Traces:
 
     def known(self, traces: Hashes, user_traces: Hashes, received: Micros) -> tuple[Mask, Mask]:
         """For each record whether its trace, and its trace for its user, was received within the span before."""
+        return self._held_in(traces, user_traces, self._buckets.within(received))
+
+    def strayed(self, traces: Hashes, user_traces: Hashes, received: Micros) -> Mask:
+        """For each record whether its trace was received so far from its own receipt that one of the clocks is off."""
+        return self._held_in(traces, user_traces, self._buckets.astray(received))[0]
+
+    def _held_in(self, traces: Hashes, user_traces: Hashes, where: Where) -> tuple[Mask, Mask]:
         known, known_user = (np.zeros(len(traces), dtype=np.bool_) for _ in range(2))
-        asked = self._buckets.of(received) - self._buckets.reach
         for bucket, held in self._held.items():
-            within = asked <= bucket
-            if within.any():
+            mask = where(bucket)
+            if mask.any():
                 found, found_user = held.known(traces, user_traces)
-                known |= within & found
-                known_user |= within & found_user
+                known |= mask & found
+                known_user |= mask & found_user
         return known, known_user
 
     def add(self, traces: Hashes, user_traces: Hashes, received: Micros) -> None:

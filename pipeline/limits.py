@@ -32,6 +32,7 @@ FUTURE_SECONDS = 10 * 60
 PAST_SECONDS = 90 * 86_400
 DEDUPE_WINDOW_SECONDS = 30 * 60  # identities received in this time are kept in memory
 LATE_MINT_SECONDS = 15 * 60  # minted longer ago than this: looked up in the table
+CLOCK_OFF_SECONDS = 2 * 86_400  # by how much the clocks of two collectors may differ and a repeat still be found
 TRACE_WINDOW_SECONDS = 60 * 60  # a trace resumed later counts again, unless its id is a UUIDv7
 
 # --- collector

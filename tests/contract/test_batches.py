@@ -108,6 +108,23 @@ def test_an_event_minted_long_before_its_receipt_is_looked_up(store: ClickHouse)
     assert (len(made.rows), made.duplicates) == (0, 1)
 
 
+@pytest.mark.parametrize("off", [-86_400, 86_400])
+@pytest.mark.parametrize("first", ["right", "off"])
+def test_a_collector_whose_clock_is_a_day_off_doubles_no_trace_and_no_undated_repeat(
+    store: ClickHouse, off: int, first: str
+) -> None:
+    account = f"clocks{off}{first}"
+    clocks = (NOW, NOW + off * 1_000_000) if first == "right" else (NOW + off * 1_000_000, NOW)
+    usual = [entry(n, llm(100 + n, trace_id="other"), account=account) for n in range(3)]
+    one = entry(3, llm(1, trace_id="t"), account=account, received=clocks[0])
+    rest = [
+        entry(4, llm(2, trace_id="t"), account=account, received=clocks[1]),
+        entry(5, llm(1, trace_id="t"), account=account, received=clocks[1]),
+    ]
+    put(store, [*usual, one, *rest], (3, 4))
+    assert totals(store, account)[:3] == (5, 2, 2)
+
+
 def test_the_same_id_in_another_trace_or_account_is_another_event(store: ClickHouse) -> None:
     events = [llm(1, trace_id="a"), llm(1, trace_id="b"), llm(1, trace_id="a")]
     put(store, [entry(n, event, account="ids") for n, event in enumerate(events)], (2,))

@@ -148,9 +148,21 @@ def _rollups(stack: Stack, ledger: Ledger, tenant: Tenant) -> list[str]:
     )[0]
     if tuple(counted) != (len(traces), len(user_traces)):
         found.append(
-            f"I5: traces and traces of users {tuple(counted)} instead of {(len(traces), len(user_traces))} of {tenant.id}"
+            f"I5: traces and traces of users {tuple(counted)} instead of {(len(traces), len(user_traces))} of {tenant.id}, "
+            f"like {_miscounted(stack, tenant)}"
         )
     return found
+
+
+def _miscounted(stack: Stack, tenant: Tenant) -> list[tuple[Any, ...]]:
+    """Traces that do not begin once, each with its rows: partition, offset, whether it begins it, received, timestamp."""
+    return _select(
+        stack,
+        "SELECT trace_id, arraySort(groupArray((log_partition, log_offset, is_trace_start, toString(received_at), "
+        "toString(ts)))) FROM events WHERE account = {a:String} AND trace_id != '' GROUP BY trace_id "
+        "HAVING sum(is_trace_start) != 1 LIMIT {n:UInt8}",
+        {"a": tenant.id, "n": _SHOWN},
+    )
 
 
 def _compare(stack: Stack, tenant: Tenant, table: str, keys: str, expected: dict[Any, Sums]) -> list[str]:
