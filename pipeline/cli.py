@@ -75,6 +75,14 @@ def up(
     services.up(_settings(data=data, host=host, port=port))
 
 
+@app.command("sign-in")
+def sign_in(
+    data: Annotated[Path, typer.Option(help="folder of the embedded mode's data")] = Path("data"), json_: Json = False
+) -> None:
+    """A link that signs in to the dashboard of the running `percapita up`, good once."""
+    _print(services.administer(_settings(data=data), data, "sign_in"), json_)
+
+
 @app.command()
 def collector(
     host: Annotated[str | None, typer.Option()] = None, port: Annotated[int | None, typer.Option()] = None

@@ -52,7 +52,12 @@ class Settings(BaseSettings):
     clickhouse_password: SecretStr = SecretStr("")
     clickhouse_cluster: str = Field("", description="name of the cluster: migrations run Replicated and ON CLUSTER")
 
-    cursor_secret: SecretStr = SecretStr("")
+    cursor_secret: SecretStr = Field(
+        SecretStr(""), description="signs cursors and sessions; the same in every query service of a cluster"
+    )
+    path_prefix: str = Field(
+        "", pattern="^(/[A-Za-z0-9._~-]+)*$", description="the path under which a proxy serves the pages"
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
 
 

@@ -10,10 +10,10 @@ import signal
 import threading
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import structlog
@@ -36,6 +36,9 @@ from pipeline.record import Record
 from pipeline.schema import Engines, migrate
 from pipeline.server import HardenedRunner, quiet_loggers
 from pipeline.store import ClickHouse, open_chdb
+
+if TYPE_CHECKING:
+    from query.sessions import Links
 
 _say = structlog.get_logger()
 
@@ -129,17 +132,19 @@ async def serve_embedded(settings: Settings) -> None:
     token = secrets.token_urlsafe(32)
     app = web.Application(middlewares=[problems], client_max_size=limits.BODY_BYTES)
     add_collector_routes(app, intake)
-    _add_query(app, embedded, book, prices.version)
-    _add_admin(app, embedded, token, log)
+    links = _add_query(app, embedded, book, prices, settings.path_prefix)
+    address: list[str] = []
+    _add_admin(app, embedded, token, log, lambda: _sign_in_link(address[0], embedded, links))
     runner = HardenedRunner(app)
     await runner.setup()
     await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
     host, port = runner.addresses[0][:2]
     url = f"http://{host}:{port}"
+    address.append(url)
     write_private(settings.data / "running.json", json.dumps({"pid": os.getpid(), "url": url, "token": token}))
     if settings.metrics_port:
         metrics.serve(settings.metrics_port, settings.metrics_host)
-    _greet(url, settings.data, made, time.monotonic() - started)
+    _greet(url, _sign_in_link(url, embedded, links), settings.data, made, time.monotonic() - started)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await stop.wait()
@@ -168,21 +173,42 @@ def observe(stored: Stored) -> None:
         metrics.end_to_end_seconds.observe(max(0.0, time.time() - stored.first_received / 1e6))
 
 
-def _add_query(app: web.Application, embedded: Embedded, book: KeyBook, prices: str) -> None:
+def _add_query(app: web.Application, embedded: Embedded, book: KeyBook, prices: PriceBook, prefix: str) -> Links:
     from query.app import add_query_routes
+    from query.sessions import Ended, Links, Sessions
 
     async def authenticate(token: str) -> Any:
         return book.verify(token, "read", admin.now_us())
 
-    secret = embedded.folder / "cursor-secret"
-    if not secret.exists():
-        write_private(secret, secrets.token_hex(32))
+    async def verify(digest: str) -> Any:
+        return book.verify_hash(digest, "read", admin.now_us())
+
+    path = embedded.folder / "cursor-secret"
+    if not path.exists():
+        write_private(path, secrets.token_hex(32))
+    secret, links = path.read_bytes(), Links()
+    sessions = Sessions(secret, Ended(embedded.store), verify, admin.now_us, links)
     add_query_routes(
-        app, embedded.store, authenticate, clock=admin.now_us, cursor_secret=secret.read_bytes(), price_book=prices
-    )
+        app, embedded.store, authenticate, clock=admin.now_us, cursor_secret=secret, prices=prices, sessions=sessions,
+        embedded=True, path_prefix=prefix,
+    )  # fmt: skip
+    return links
 
 
-def _add_admin(app: web.Application, embedded: Embedded, token: str, log: InProcessLog) -> None:
+def _sign_in_link(url: str, embedded: Embedded, links: Links) -> str:
+    """Signs in with the first good read key of the first account: the person at this machine owns all of it."""
+    now = admin.now_us()
+    held = embedded.keys.keys()
+    for key in held:
+        good = key.revoked_at is None and (key.expires_at is None or key.expires_at > now)
+        if good and "read" in key.scopes and not key.restriction:
+            return f"{url}/sign-in#link={links.make(key.hash)}"
+    return url
+
+
+def _add_admin(
+    app: web.Application, embedded: Embedded, token: str, log: InProcessLog, sign_in: Callable[[], str]
+) -> None:
     """The admin API of this process: for commands on this machine, by the token in running.json."""
     from pipeline.services import run_operation
 
@@ -201,15 +227,17 @@ def _add_admin(app: web.Application, embedded: Embedded, token: str, log: InProc
         if not isinstance(given, dict):
             raise BadBody("the body is an object of arguments")
         answer = await asyncio.to_thread(
-            run_operation, embedded.keys, embedded.store, request.match_info["operation"], given, publish=publish
-        )
+            run_operation, embedded.keys, embedded.store, request.match_info["operation"], given, publish=publish,
+            sign_in=sign_in,
+        )  # fmt: skip
         return web.json_response(answer)
 
     app.router.add_post("/v1/admin/{operation}", operate)
 
 
-def _greet(url: str, data: Path, made: dict[str, str] | None, seconds: float) -> None:
+def _greet(url: str, link: str, data: Path, made: dict[str, str] | None, seconds: float) -> None:
     print(f"Percapita serves {url}  (data in {data}, ready after {seconds:.1f} s)", flush=True)  # for the person
+    print(f"Dashboard, good once: {link}", flush=True)  # for the person
     if made:
         print(f"First keys, also in {data}/dev-keys.json:", flush=True)  # for the person
         for scope, key in made.items():

@@ -65,6 +65,24 @@ class Forbidden(PercapitaError):
     code = "forbidden"
 
 
+class Insecure(PercapitaError):
+    """A session that a browser would not keep, or that would travel in the clear."""
+
+    status = 400
+    code = "insecure"
+
+
+class TooMany(PercapitaError):
+    """More questions than a key may ask in a time: try again in `retry_after` seconds."""
+
+    status = 429
+    code = "too_many_requests"
+
+    def __init__(self, detail: str, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
 class NotFound(PercapitaError):
     """No such thing in this account."""
 

@@ -40,6 +40,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     privacy: Privacy | None = None  # stricter than the account's, for what comes in by this key
     restriction: tuple[tuple[str, str], ...] = ()  # tags added to every question on the server
+    live: bool = True  # as the token says
     created_at: int = 0
     expires_at: int | None = None
     revoked_at: int | None = None
@@ -54,6 +55,7 @@ class Principal(NamedTuple):
     restriction: tuple[tuple[str, str], ...]
     settings: Account
     privacy: Privacy
+    key: Key
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -81,7 +83,7 @@ def make_key(
     head = f"pc_{'live' if live else 'test'}_{''.join(secrets.choice(_ALPHABET) for _ in range(32))}"
     token = f"{head}_{_checksum(head)}"
     key = Key(
-        id=f"key_{secrets.token_hex(8)}", account=account, hash=hash_of(token), scopes=scopes, name=name, created_at=now,
+        id=f"key_{secrets.token_hex(8)}", account=account, hash=hash_of(token), scopes=scopes, name=name, live=live, created_at=now,
         restriction=restriction, privacy=privacy, expires_at=expires_at,
     )  # fmt: skip
     return token, key
@@ -124,6 +126,13 @@ class KeyBook:
         if not well_formed(token):
             raise Unauthorized("this is no key of ours, or it is mistyped")
         digest = self._hashes.get(token) or hash_of(token)
+        found = self.verify_hash(digest, scope, now)
+        if len(self._hashes) < _KEPT:
+            self._hashes[token] = digest
+        return found
+
+    def verify_hash(self, digest: str, scope: str, now: int) -> Principal:
+        """The same for the hash of a token that was verified before: a session outlives no key. Raises as `verify`."""
         keys = self._source.snapshot()
         key = keys.keys.get(digest) if keys is not None else None
         if keys is None or key is None or key.account not in keys.accounts:
@@ -136,15 +145,12 @@ class KeyBook:
             raise Unauthorized("this key has expired")
         if scope not in key.scopes:
             raise Forbidden(f"this key has no {scope} scope")
-        if len(self._hashes) < _KEPT:
-            self._hashes[token] = digest
         settings = keys.accounts[key.account]
         known = self._principals.get(digest)
         if known is not None and known[0] is key and known[1] is settings:
             return known[2]
-        found = Principal(
-            key.account, key.id, frozenset(key.scopes), key.restriction, settings, key.privacy or settings.privacy
-        )
+        privacy = key.privacy or settings.privacy
+        found = Principal(key.account, key.id, frozenset(key.scopes), key.restriction, settings, privacy, key)
         if len(self._principals) < _KEPT:
             self._principals[digest] = (key, settings, found)
         return found

@@ -92,6 +92,7 @@ class PriceBook:
         # Where an override starts or ends inside a quarter, the quarter has two prices.
         self._edges = sorted({edge for o in self._overrides for edge in (o.starts_at, o.ends_at)})
         self.version = _version(self._overrides)
+        self.newest = _newest()
         self._find = lru_cache(_MODELS_CACHED)(_find)
         self._rates = lru_cache(_RATES_CACHED)(self._rates_uncached)
         self._shared = lru_cache(_RATES_CACHED)(Rates)  # most quarters of a model have the same price
@@ -144,6 +145,14 @@ class PriceBook:
             and o.starts_at <= at < o.ends_at
         ]
         return max(matching)[1] if matching else None
+
+
+def _newest() -> str:
+    """The day from which the newest price of the data holds that holds already, like 2026-11-09; "" when no price is dated."""
+    models = [model for provider in PROVIDERS for model in provider.models]
+    prices = [price for model in models if isinstance(model.prices, list) for price in model.prices]
+    days = {str(day) for price in prices if (day := getattr(price.constraint, "start_date", None)) is not None}
+    return max((day for day in days if day <= datetime.now(UTC).date().isoformat()), default="")
 
 
 def _version(overrides: Sequence[Override]) -> str:

@@ -95,6 +95,7 @@ def run_query(settings: Settings) -> None:
     from pipeline.keys import KeyBook
     from pipeline.store_keys import StoreKeys
     from query.app import create_query_app
+    from query.sessions import Ended, Sessions
 
     store = _store(settings)
     _until_reachable(lambda: require_schema(store))
@@ -103,10 +104,14 @@ def run_query(settings: Settings) -> None:
     async def authenticate(token: str) -> Any:
         return await asyncio.to_thread(book.verify, token, "read", admin.now_us())
 
+    async def verify(digest: str) -> Any:
+        return await asyncio.to_thread(book.verify_hash, digest, "read", admin.now_us())
+
     secret = settings.cursor_secret.get_secret_value().encode() or secrets.token_bytes(32)
     app = create_query_app(
-        store, authenticate, clock=admin.now_us, cursor_secret=secret, price_book=PriceBook().version
-    )
+        store, authenticate, clock=admin.now_us, cursor_secret=secret, prices=PriceBook(),
+        sessions=Sessions(secret, Ended(store), verify, admin.now_us), path_prefix=settings.path_prefix,
+    )  # fmt: skip
     asyncio.run(
         serve(app, settings.host, settings.port, metrics_port=settings.metrics_port, metrics_host=settings.metrics_host)
     )
@@ -192,6 +197,10 @@ def _nowhere(_: Sequence[Record]) -> None:
     raise BadQuestion("start `percapita up` on this data: dead letters go back through its worker", "data")
 
 
+def _no_pages() -> str:
+    raise BadQuestion("start `percapita up` on this data: the link is to its pages", "data")
+
+
 def run_operation(
     keys: admin.KeyStore,
     store: Any,
@@ -200,6 +209,7 @@ def run_operation(
     *,
     publish: letters.Publish = _nowhere,
     fetch: letters.Fetch = lambda _: {},
+    sign_in: Callable[[], str] = _no_pages,
 ) -> Any:
     """The one table of admin operations."""
     operations: dict[str, Callable[..., Any]] = {
@@ -212,6 +222,7 @@ def run_operation(
         "show_letter": lambda name: letters.show_letter(store, name),
         "replay_letters": lambda **w: letters.replay(store, publish, letters.choose(**w), fetch),
         "purge_letters": lambda **w: letters.purge(store, letters.choose(**w)),
+        "sign_in": lambda: {"url": sign_in()},
         "audit": lambda start, end, repair: admin.run_audit(store, _instant(start), _instant(end), repair=repair),
     }
     if operation not in operations:

@@ -35,7 +35,7 @@ class Answers:
         if q.group_by:
             return self._grouped(q)
         total, plan = self._total(q)
-        by_user, _ = self._rows(q, [column("user_id")])
+        by_user, _ = self.rows(q, [column("user_id")])
         users = sum(1 for key, _ in by_user if key[0])
         data = shapes.measures(total, self._traces_of(q, total)) | {"users": users}
         unattributed = next((m for key, m in by_user if not key[0]), NOTHING)
@@ -59,7 +59,7 @@ class Answers:
             if name.startswith("tag."):
                 extra["g0"] = f"{name[4:]}="
         # Only days that begin at midnight UTC and half-hour-free zones may read rollups for buckets.
-        rows, plan = self._rows(q, keys, extra=extra, bucket=bucket)
+        rows, plan = self.rows(q, keys, extra=extra, bucket=bucket)
         users = self._users_by(q, keys, extra, bucket)
         distinct = self._distinct(q, keys, extra, name)
         data = []
@@ -79,15 +79,16 @@ class Answers:
         total, _ = self._total(q)
         return {
             "rows": data,
+            "identity": ("bucket", "key") if bucket and name else ("key",),
             "totals": shapes.measures(total, self._traces_of(q, total)),
-            "unattributed": shapes.measures(*self._unattributed(q)),
+            "unattributed": None,  # what has no value is the row whose key is null
             "plan": plan,
         }
 
     def _users_by(
         self, q: Question, keys: Sequence[Key], extra: Answer, bucket: str | None
     ) -> dict[tuple[Any, ...], int]:
-        rows, _ = self._rows(q, [*keys, column("user_id")], extra=extra, bucket=bucket)
+        rows, _ = self.rows(q, [*keys, column("user_id")], extra=extra, bucket=bucket)
         counts: dict[tuple[Any, ...], int] = {}
         for key, m in rows:
             if key[-1] and m["events"]:
@@ -98,7 +99,7 @@ class Answers:
 
     def users(self, q: Question) -> Answer:
         """One row per user, sorted; the events of nobody apart."""
-        found, plan = self._rows(q, [column("user_id"), column("model")])
+        found, plan = self.rows(q, [column("user_id"), column("model")])
         by_user: dict[str, Measured] = {}
         tops: dict[str, tuple[Any, ...]] = {}
         for (user, model), m in found:
@@ -144,7 +145,7 @@ class Answers:
             nobody = shapes.measures(
                 unattributed, distinct.get(("",), 0) if distinct is not None else unattributed["user_traces"]
             )
-        return {"rows": rows, "totals": totals, "unattributed": nobody, "plan": plan}
+        return {"rows": rows, "identity": ("user_id",), "totals": totals, "unattributed": nobody, "plan": plan}
 
     def user(self, q: Question, user_id: str) -> Answer:
         """One user; NotFound when never seen, zeros outside the window."""
@@ -152,7 +153,7 @@ class Answers:
             "SELECT count(), min(ts) FROM events WHERE account = {account:String} AND user_id = {user:String}",
             {"account": q.account, "user": user_id},
         ).rows[0]
-        narrowed = replace(q, filters=(*q.filters, Filter("user_id", (user_id,))))
+        narrowed = replace(q, compare=False, filters=(*q.filters, Filter("user_id", (user_id,))))
         restricted = [f for f in q.filters if f.field.startswith("tag.") or f.field == "user_id"]
         if not seen[0]:
             raise NotFound("this user was never seen")
@@ -162,7 +163,7 @@ class Answers:
         row = (
             answer["rows"][0] if answer["rows"] else {"user_id": user_id, **shapes.measures(NOTHING), "top_model": None}
         )
-        row.pop("label", None)
+        row = {name: value for name, value in row.items() if name not in ("label", "_m")}
         row["first_seen"] = shapes.time(seen[1])
         row["tags"] = self._frequent_tags(narrowed)
         return {"data": row, "totals": None, "unattributed": None, "plan": answer["plan"]}
@@ -173,7 +174,7 @@ class Answers:
         return bool(total["events"])
 
     def _frequent_tags(self, q: Question) -> dict[str, str]:
-        rows, _ = self._rows(
+        rows, _ = self.rows(
             q, [Key("key", "arrayJoin(r.tags)", "arrayJoin(arrayConcat(e.tags, e.tags_over))")], every_tag=True
         )
         best: dict[str, tuple[int, str]] = {}
@@ -187,12 +188,13 @@ class Answers:
     def models(self, q: Question) -> Answer:
         """By provider and model, with latencies; tool spend under model null."""
         keys = [column("provider"), column("model")]
-        rows, plan = self._rows(q, keys, maps=True)
+        rows, plan = self.rows(q, keys, maps=True)
         distinct = self._distinct(q, keys, {}, "model") or {}
         total, _ = self._total(q)
-        data = []
+        data, others = [], NOTHING
         for key, m, latency, first in ((k, m, *maps) for k, m, maps in rows):
             if not m["calls"] and not m["cost"] and not m["unpriced"]:
+                others = others.plus(m)  # tools without a cost, lines of logs: events of no model
                 continue
             data.append(
                 {
@@ -206,12 +208,12 @@ class Answers:
                 }
             )
         data.sort(key=order(q, "model"))
-        return {"rows": data, "totals": shapes.measures(total, self._traces_of(q, total)),
-                "unattributed": shapes.measures(*self._unattributed(q)), "plan": plan}  # fmt: skip
+        return {"rows": data, "identity": ("provider", "model"), "totals": shapes.measures(total, self._traces_of(q, total)),
+                "unattributed": shapes.measures(others), "plan": plan}  # fmt: skip
 
     def tools(self, q: Question) -> Answer:
         """By tool: calls are tool calls here."""
-        rows, plan = self._rows(q, [column("tool_name"), column("user_id"), column("status")], maps=True)
+        rows, plan = self.rows(q, [column("tool_name"), column("user_id"), column("status")], maps=True)
         by_tool: dict[str, Answer] = {}
         for (tool, user, status), m, (latency, _) in rows:
             if not tool or not m["tool_calls"]:
@@ -246,12 +248,12 @@ class Answers:
             )
         data.sort(key=order(replace(q, sort=q.sort or "calls"), "tool_name"))
         totals = shapes.measures(whole) | {"calls": int(whole["tool_calls"])}
-        return {"rows": data, "totals": totals, "unattributed": None, "plan": plan}
+        return {"rows": data, "identity": ("tool_name",), "totals": totals, "unattributed": None, "plan": plan}
 
     def tags(self, q: Question, name: str = "") -> Answer:
         """The tag keys that were sent; with `name` the values of one key."""
         key = Key("key", "arrayJoin(r.tags)", "arrayJoin(arrayConcat(e.tags, e.tags_over))")
-        rows, plan = self._rows(q, [key, column("user_id")], every_tag=True)
+        rows, plan = self.rows(q, [key, column("user_id")], every_tag=True)
         total, _ = self._total(q)
         held: dict[str, Answer] = {}
         for (tag, user), m in rows:
@@ -272,12 +274,31 @@ class Answers:
                 {"key": k, "values": len(e["values"]), **shapes.measures(e["m"]), "_m": e["m"]} for k, e in held.items()
             ]
         data.sort(key=order(q, "value" if name else "key"))
-        return {"rows": data, "totals": shapes.measures(total, self._traces_of(q, total)),
-                "unattributed": shapes.measures(*self._unattributed(q)), "plan": plan}  # fmt: skip
+        nobody = None
+        if name:  # the events without this key: with them the values add up
+            without, _ = self._total(replace(q, filters=(*q.filters, Filter(f"tag.{name}", ("",)))))
+            nobody = shapes.measures(without)
+        return {"rows": data, "identity": ("value" if name else "key",), "totals": shapes.measures(total, self._traces_of(q, total)),
+                "unattributed": nobody, "plan": plan}  # fmt: skip
 
     # --- parts
 
-    def _rows(
+    def total(self, q: Question) -> tuple[Answer, str]:
+        """The measures of everything that is asked for, and the plan that found them."""
+        total, plan = self._total(q)
+        return shapes.measures(total, self._traces_of(q, total)), plan
+
+    def labels(self, q: Question, users: Sequence[str], tag: str) -> dict[str, str]:
+        """The value of a tag that each user's events carry most."""
+        narrowed = replace(q, filters=(*q.filters, Filter("user_id", tuple(users))))
+        rows, _ = self.rows(narrowed, [column("user_id"), key_of(f"tag.{tag}")], extra={"g0": f"{tag}="})
+        best: dict[str, tuple[int, str]] = {}
+        for (user, value), m in rows:
+            if value:
+                best[user] = max(best.get(user, (0, "")), (int(m["events"]), value))
+        return {user: value for user, (_, value) in best.items()}
+
+    def rows(
         self,
         q: Question,
         keys: Sequence[Key],
@@ -287,6 +308,7 @@ class Answers:
         bucket: str | None = None,
         every_tag: bool = False,
     ) -> tuple[list[Any], str]:
+        """Measures by key, from the cheapest exact source; and the plan."""
         whole_days = bucket is None or (bucket == "day" and q.tz == "UTC")
         raw_only = (bucket is not None and not _whole_hours(q)) or self._needs_raw(q, every_tag)
         sql, plan = measured(q, keys, maps=maps, whole_days=whole_days, raw_only=raw_only)
@@ -307,12 +329,8 @@ class Answers:
         return bool(over) if every_tag else not named.isdisjoint(over)
 
     def _total(self, q: Question) -> tuple[Measured, str]:
-        rows, plan = self._rows(q, [])
+        rows, plan = self.rows(q, [])
         return (rows[0][1] if rows else NOTHING), plan
-
-    def _unattributed(self, q: Question) -> tuple[Measured, int]:
-        m, _ = self._total(replace(q, filters=(*q.filters, Filter("user_id", ("",)))))
-        return m, int(m["user_traces"])
 
     def _traces_of(self, q: Question, total: Measured) -> int:
         """Traces of a total: where their first event stands, or distinct ones under filters that split traces."""

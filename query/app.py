@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
-import hmac
+import importlib.metadata
 import json
-import time
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from aiohttp import web
 
-from pipeline import limits
-from pipeline.errors import BadQuestion, Gone
 from pipeline.http import bearer, problems
+from pipeline.keys import Principal
 from pipeline.store import Store
-from query import shapes
+from query import compare
 from query.answers import Answers
 from query.events import Events
-from query.question import MEASURES, Question, parse_question
+from query.meta import Meta
+from query.pages import Pages
+from query.parameters import (
+    Asked,
+    EventQuery,
+    Listed,
+    ModelsQuery,
+    OverviewQuery,
+    TagsQuery,
+    TagValuesQuery,
+    ToolsQuery,
+    UserQuery,
+    UsersQuery,
+)
+from query.question import Question, parse_question
+from query.sessions import Sessions
+from query.site import Site
+from query.sparks import Sparks
 
 BASE = "/v1/me/ai-apps"
-_LIST = {"limit": (), "cursor": (), "sort": MEASURES}
-_COUNTED = ("spend", "events", "calls", "traces", "tokens", "errors", "unpriced_events", "estimated_events")
+LABEL = "org"  # the tag whose value stands beside a user's id
 
 
 class Asker(Protocol):
-    """Who asks, from the key alone."""
+    """Who asks, from the key alone: a `Principal`."""
 
     @property
     def account(self) -> str: ...
@@ -37,49 +50,14 @@ class Asker(Protocol):
     def restriction(self) -> Sequence[tuple[str, str]]: ...
 
 
+class Prices(Protocol):
+    """What the process knows of its prices: a `PriceBook`."""
+
+    version: str
+    newest: str
+
+
 Authenticate = Callable[[str], Awaitable[Any]]
-
-
-class Pages:
-    """Ordered answers kept for later pages, and the signed cursors that name them."""
-
-    def __init__(self, secret: bytes) -> None:
-        self._secret = secret
-        self._kept: OrderedDict[str, tuple[float, dict[str, Any]]] = OrderedDict()
-
-    def keep(self, fingerprint: str, answer: dict[str, Any]) -> str:
-        """A name for an answer, good for CURSOR_SECONDS."""
-        name = hashlib.sha256(f"{fingerprint}{time.monotonic_ns()}".encode()).hexdigest()[:24]
-        self._kept[name] = (time.monotonic() + limits.CURSOR_SECONDS, answer)
-        while len(self._kept) > 200 or (self._kept and next(iter(self._kept.values()))[0] < time.monotonic()):
-            self._kept.popitem(last=False)
-        return name
-
-    def kept(self, name: str) -> dict[str, Any]:
-        """Raises Gone."""
-        held = self._kept.get(name)
-        if held is None or held[0] < time.monotonic():
-            raise Gone("this cursor's answer is no longer kept: ask for the first page again")
-        return held[1]
-
-    def sign(self, parts: Sequence[Any]) -> str:
-        """An opaque cursor."""
-        body = json.dumps(parts, separators=(",", ":")).encode()
-        mark = hmac.new(self._secret, body, hashlib.sha256).digest()[:16]
-        return base64.urlsafe_b64encode(mark + body).decode().rstrip("=")
-
-    def read(self, cursor: str, fingerprint: str) -> list[Any]:
-        """Raises BadQuestion for a cursor that is not ours, or of another question."""
-        try:
-            held = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-            parts: list[Any] = json.loads(held[16:])
-        except (ValueError, UnicodeDecodeError):
-            raise BadQuestion("not a cursor of ours", "cursor") from None
-        if not hmac.compare_digest(hmac.new(self._secret, held[16:], hashlib.sha256).digest()[:16], held[:16]):
-            raise BadQuestion("not a cursor of ours", "cursor")
-        if parts[0] != fingerprint:
-            raise BadQuestion("a cursor of another question", "cursor")
-        return parts
 
 
 class QueryService:
@@ -92,20 +70,29 @@ class QueryService:
         *,
         clock: Callable[[], int],
         cursor_secret: bytes,
-        price_book: str,
+        prices: Prices,
+        sessions: Sessions | None = None,
+        embedded: bool = False,
     ) -> None:
-        self._store = store
         self._authenticate = authenticate
         self._clock = clock
         self._answers = Answers(store)
+        self._sparks = Sparks(self._answers)
         self._events = Events(store)
+        self._meta = Meta(store, prices.version)
         self._pages = Pages(cursor_secret)
-        self._price_book = price_book
+        self._prices, self._sessions, self._embedded = prices, sessions, embedded
 
     def routes(self) -> list[web.RouteDef]:
         """Every path; ids are matched with slashes, braces and newlines in them."""
         anything = r"{id:(?s:.+)}"
+        signing = [] if self._sessions is None else [
+            web.post("/v1/session", self._sessions.open),
+            web.delete("/v1/session", self._sessions.close),
+        ]  # fmt: skip
         return [
+            *signing,
+            web.get("/v1/me", self.me),
             web.get(f"{BASE}/overview", self.overview),
             web.get(f"{BASE}/users", self.users),
             web.get(f"{BASE}/users/{anything}", self.user),
@@ -119,8 +106,8 @@ class QueryService:
             web.get(f"{BASE}/tags/{anything}", self.tag),
         ]
 
-    async def _ask(self, request: web.Request, takes: Mapping[str, Sequence[str]]) -> tuple[Question, str]:
-        asker: Asker = await self._authenticate(bearer(request))
+    async def _ask(self, request: web.Request, takes: type[Asked]) -> tuple[Question, str]:
+        asker: Asker = await self._who(request)
         pairs = list(request.query.items())
         q = parse_question(asker.account, pairs, self._clock(), restriction=asker.restriction, takes=takes)
         given = sorted((k, v) for k, v in pairs if k != "cursor")
@@ -129,36 +116,57 @@ class QueryService:
         ).hexdigest()[:32]
         return q, fingerprint
 
+    async def _who(self, request: web.Request) -> Any:
+        """By the key in the header, or else by the dashboard's cookie."""
+        if self._sessions is None or "Authorization" in request.headers:
+            return await self._authenticate(bearer(request))
+        return await self._sessions.who(request)
+
+    async def me(self, request: web.Request) -> web.Response:
+        """GET /v1/me: whose data this is, and what may be seen of it."""
+        asker: Principal = await self._who(request)
+        told = {
+            "account": asker.account, "name": asker.settings.name, "live": asker.key.live, "scopes": sorted(asker.scopes),
+            "restriction": {"tag." + key: value for key, value in asker.restriction}, "privacy": asker.settings.privacy,
+            "version": importlib.metadata.version("percapita-server"), "price_book": self._prices.version,
+            "prices_as_of": self._prices.newest or None, "wording": "user", "show_prompts": True, "embedded": self._embedded,
+        }  # fmt: skip
+        return web.json_response(told, headers={"Cache-Control": "private, no-cache"})
+
     # --- answers that are one object
 
     async def overview(self, request: web.Request) -> web.Response:
         """GET overview."""
-        q, fingerprint = await self._ask(
-            request, {"group_by": (), "compare": (), "sort": (*MEASURES, "users", "key"), "limit": (), "cursor": ()}
-        )
+        q, fingerprint = await self._ask(request, OverviewQuery)
         if q.group_by:
-            return await self._list(request, q, fingerprint, self._answers.overview)
+            key = q.group_by[-1] if q.group_by[-1] not in ("day", "hour") and len(q.group_by) == 1 else ""
+            field = {"user": "user_id"}.get(key, key)
+            return await self._list(request, q, fingerprint, self._answers.overview, spark=(field, "key"))
         answer = await asyncio.to_thread(self._answers.overview, q)
         if q.compare:
             before = await asyncio.to_thread(self._answers.overview, q.before())
-            answer["data"]["previous"] = before["data"]
+            for part in ("data", "totals", "unattributed"):
+                answer[part]["previous"] = before[part]
         return await self._send(request, q, answer)
 
     async def user(self, request: web.Request) -> web.Response:
         """GET users/{id}."""
-        q, _ = await self._ask(request, {})
+        q, _ = await self._ask(request, UserQuery)
         answer = await asyncio.to_thread(self._answers.user, q, request.match_info["id"])
+        if q.compare:
+            before = await asyncio.to_thread(self._answers.user, q.before(), request.match_info["id"])
+            answer["data"]["previous"] = compare.measured(before["data"])
         return await self._send(request, q, answer)
 
     async def trace(self, request: web.Request) -> web.Response:
         """GET traces/{id}."""
-        q, _ = await self._ask(request, {})
+        q, _ = await self._ask(request, Asked)
         data = await asyncio.to_thread(self._events.trace, q, request.match_info["id"])
         return await self._send(request, q, {"data": data, "plan": "raw"})
 
     async def event(self, request: web.Request) -> web.Response:
         """GET events/{id}."""
-        q, _ = await self._ask(request, {"trace_id": ()})
+        q, _ = await self._ask(request, EventQuery)
         data = await asyncio.to_thread(self._events.event, q, request.match_info["id"])
         return await self._send(request, q, {"data": data, "plan": "raw"})
 
@@ -166,68 +174,88 @@ class QueryService:
 
     async def users(self, request: web.Request) -> web.Response:
         """GET users."""
-        takes = {**_LIST, "q": (), "above": (), "compare": (), "sort": (*MEASURES, "user_id", "top_model", "share")}
-        q, fingerprint = await self._ask(request, takes)
-        return await self._list(request, q, fingerprint, self._answers.users)
+        q, fingerprint = await self._ask(request, UsersQuery)
+        return await self._list(request, q, fingerprint, self._answers.users, spark=("user_id", "user_id"))
 
     async def models(self, request: web.Request) -> web.Response:
         """GET models."""
-        q, fingerprint = await self._ask(request, {**_LIST, "sort": (*MEASURES, "model", "provider", "share")})
+        q, fingerprint = await self._ask(request, ModelsQuery)
         return await self._list(request, q, fingerprint, self._answers.models)
 
     async def tools(self, request: web.Request) -> web.Response:
         """GET tools."""
-        q, fingerprint = await self._ask(
-            request, {**_LIST, "sort": (*MEASURES, "tool_name", "users", "success_rate", "share")}
-        )
+        q, fingerprint = await self._ask(request, ToolsQuery)
         return await self._list(request, q, fingerprint, self._answers.tools)
 
     async def tags(self, request: web.Request) -> web.Response:
         """GET tags."""
-        q, fingerprint = await self._ask(request, {**_LIST, "sort": (*MEASURES, "key", "values")})
+        q, fingerprint = await self._ask(request, TagsQuery)
         return await self._list(request, q, fingerprint, self._answers.tags)
 
     async def tag(self, request: web.Request) -> web.Response:
         """GET tags/{key}."""
-        q, fingerprint = await self._ask(request, {**_LIST, "sort": (*MEASURES, "value", "users")})
+        q, fingerprint = await self._ask(request, TagValuesQuery)
         key = request.match_info["id"]
         return await self._list(request, q, fingerprint, lambda question: self._answers.tags(question, key))
 
     async def _list(
-        self, request: web.Request, q: Question, fingerprint: str, answer: Callable[[Question], dict[str, Any]]
+        self,
+        request: web.Request,
+        q: Question,
+        fingerprint: str,
+        answer: Callable[[Question], dict[str, Any]],
+        *,
+        spark: tuple[str, str] = ("", ""),
     ) -> web.Response:
         """One page of an ordered answer; the first page keeps the whole for the later ones."""
+        name, offset = "", 0
         if q.cursor:
             _, name, offset = self._pages.read(q.cursor, fingerprint)
-            held = self._pages.kept(name)
+            q, held = self._pages.kept(name)
         else:
-            held, name, offset = await asyncio.to_thread(answer, q), "", 0
-            held["as_of"] = self._clock()
+            held = await asyncio.to_thread(self._whole, q, answer)
         rows = held["rows"]
-        page = rows[offset : offset + q.limit]
+        page = [{k: v for k, v in row.items() if not k.startswith("_")} for row in rows[offset : offset + q.limit]]
         body = {
-            "data": [{k: v for k, v in row.items() if not k.startswith("_")} for row in page],
-            "totals": held["totals"],
-            "rest": _rest(rows, page, offset),
-            "unattributed": held["unattributed"],
+            "data": page,
+            "totals": dict(held["totals"]),
+            "rest": compare.rest(held, offset, page),
+            "unattributed": None if held["unattributed"] is None else dict(held["unattributed"]),
             "plan": held["plan"],
             "next_cursor": None,
         }
         if offset + q.limit < len(rows):
-            name = name or self._pages.keep(fingerprint, held)
+            name = name or self._pages.keep(fingerprint, q, held)
             body["next_cursor"] = self._pages.sign([fingerprint, name, offset + q.limit])
-        return await self._send(request, q, body, held["as_of"])
+        if held["identity"] == ("user_id",) and page:
+            await asyncio.to_thread(self._label, q, page)
+        more: dict[str, Any] = {}
+        if q.spark and spark[0]:
+            more["spark_days"] = await asyncio.to_thread(self._sparks.add, q, *spark, page, body)
+        return await self._send(request, q, body, held["as_of"], more)
+
+    def _whole(self, q: Question, answer: Callable[[Question], dict[str, Any]]) -> dict[str, Any]:
+        held = answer(q)
+        if q.compare:
+            compare.stand_beside(held, answer(q.before()))
+        held["as_of"] = self._clock()
+        return held
+
+    def _label(self, q: Question, page: Sequence[dict[str, Any]]) -> None:
+        labels = self._answers.labels(q, [row["user_id"] for row in page], LABEL)
+        for row in page:
+            row["label"] = labels.get(row["user_id"])
 
     # --- lists of raw rows
 
     async def traces(self, request: web.Request) -> web.Response:
         """GET traces."""
-        q, fingerprint = await self._ask(request, {"limit": (), "cursor": ()})
+        q, fingerprint = await self._ask(request, Listed)
         return await self._raw_list(request, q, fingerprint, self._events.traces, untraced=True)
 
     async def events(self, request: web.Request) -> web.Response:
         """GET events."""
-        q, fingerprint = await self._ask(request, {"limit": (), "cursor": ()})
+        q, fingerprint = await self._ask(request, Listed)
         return await self._raw_list(request, q, fingerprint, self._events.events)
 
     async def _raw_list(
@@ -236,13 +264,11 @@ class QueryService:
     ) -> web.Response:  # fmt: skip
         offset, as_of = 0, self._clock()
         if q.cursor:
-            from dataclasses import replace
-
             _, offset, as_of, start, end = self._pages.read(q.cursor, fingerprint)
             q = replace(q, window=q.window._replace(start=start, end=end))
         found = await asyncio.to_thread(answer, q, offset, as_of)
-        total = await asyncio.to_thread(self._answers._total, q)
-        body = {"data": found["rows"], "totals": shapes.measures(total[0]), "plan": "raw", "next_cursor": None}
+        totals, _ = await asyncio.to_thread(self._answers.total, q)
+        body = {"data": found["rows"], "totals": totals, "plan": "raw", "next_cursor": None}
         if untraced:
             body["untraced"] = await asyncio.to_thread(self._events.untraced, q)
         if found["more"]:
@@ -252,21 +278,21 @@ class QueryService:
     # --- what stands around every answer
 
     async def _send(
-        self, request: web.Request, q: Question, answer: dict[str, Any], as_of: int | None = None
+        self,
+        request: web.Request,
+        q: Question,
+        answer: dict[str, Any],
+        as_of: int | None = None,
+        more: dict[str, Any] | None = None,
     ) -> web.Response:
-        as_of = as_of or self._clock()
-        meta = await asyncio.to_thread(self._meta, q, as_of)
-        meta["plan"] = answer.pop("plan", "raw")
-        totals = answer.get("totals") or {}
-        meta["unpriced_events"] = totals.get("unpriced_events", 0)
-        for name in ("label", "_m"):
-            if isinstance(answer.get("data"), dict):
-                answer["data"].pop(name, None)
+        meta = await asyncio.to_thread(self._meta.of, q, as_of or self._clock())
+        meta["plan"] = answer.pop("plan")
+        meta["unpriced_events"] = (answer.get("totals") or {}).get("unpriced_events", 0)
+        meta |= more or {}
         body = {**answer, "meta": meta}
-        moving = {"as_of", "from", "to", "freshness_seconds", "complete_through"}
         still = {
             **answer,
-            "meta": {k: v for k, v in meta.items() if k not in moving},
+            "meta": {k: v for k, v in meta.items() if k not in _MOVING},
             "next_cursor": bool(answer.get("next_cursor")),
         }
         tag = f'"{hashlib.sha256(json.dumps(still, sort_keys=True).encode()).hexdigest()[:32]}"'
@@ -275,65 +301,21 @@ class QueryService:
             return web.Response(status=304, headers=headers)
         return web.Response(body=json.dumps(body).encode(), content_type="application/json", headers=headers)
 
-    def _meta(self, q: Question, as_of: int) -> dict[str, Any]:
-        through = self._store.select(
-            """SELECT min(through) FROM (
-                SELECT argMax(complete_through, reported_at) AS through FROM progress
-                WHERE log_id = (SELECT argMax(log_id, reported_at) FROM progress) GROUP BY log_partition)"""
-        ).rows
-        complete = through[0][0] if through and through[0][0] is not None and through[0][0].year > 1970 else None
-        doubtful = self._store.select(
-            """SELECT count() FROM (SELECT hour, id FROM doubtful_hours
-                WHERE hour >= toStartOfHour(toDateTime({start:Int64}, 'UTC')) AND hour < toDateTime({end:Int64}, 'UTC')
-                GROUP BY hour, id HAVING max(cleared) = 0)""",
-            {"start": max(0, q.start) // 1_000_000, "end": min(q.end, 4_102_444_800_000_000) // 1_000_000},
-        ).rows[0][0]
-        freshness = None
-        if complete is not None:
-            freshness = round(max(0.0, (as_of - int((complete - shapes._EPOCH).total_seconds() * 1e6)) / 1e6), 3)
-        return {
-            "from": shapes.time(q.start), "to": shapes.time(q.end), "tz": q.tz, "currency": "USD", "as_of": shapes.time(as_of),
-            "complete_through": shapes.time(complete), "freshness_seconds": freshness, "provisional": bool(doubtful),
-            "price_book": self._price_book, "warnings": self._warnings(q),
-        }  # fmt: skip
 
-    def _warnings(self, q: Question) -> list[str]:
-        """A tag key that the account never sent filters like any other, and is told."""
-        import difflib
-
-        asked = sorted({f.field[4:] for f in q.filters if f.field.startswith("tag.")})
-        if not asked:
-            return []
-        rows = self._store.select(
-            "SELECT DISTINCT substring(tag, 1, position(tag, '=') - 1) FROM tag_hours WHERE account = {account:String} AND tag != ''",
-            {"account": q.account},
-        ).rows
-        known = [row[0] for row in rows]
-        told = []
-        for key in asked:
-            if key not in known:
-                near = difflib.get_close_matches(key, known, 1)
-                told.append(f"no event carries the tag {key}{f'; did you mean {near[0]}?' if near else ''}")
-        return told
+# An ETag says whether anything moved but the clock.
+_MOVING = frozenset({"as_of", "from", "to", "freshness_seconds", "complete_through", "previous"})
 
 
-def _rest(rows: list[dict[str, Any]], page: list[dict[str, Any]], offset: int) -> dict[str, Any]:
-    """Measures of the rows not on this page."""
-    others = shapes.NOTHING
-    traces = 0
-    for row in (*rows[:offset], *rows[offset + len(page) :]):
-        others = others.plus(row["_m"])
-        traces += row["traces"]
-    return shapes.measures(others, traces)
-
-
-def add_query_routes(app: web.Application, store: Store, authenticate: Authenticate, **given: Any) -> None:
-    """Mount the query service's routes."""
+def add_query_routes(
+    app: web.Application, store: Store, authenticate: Authenticate, *, path_prefix: str = "", **given: Any
+) -> None:
+    """Mount the query service's routes and the dashboard's pages. Keywords as `QueryService`."""
     app.router.add_routes(QueryService(store, authenticate, **given).routes())
+    app.router.add_routes(Site.find(path_prefix).routes())
 
 
 def create_query_app(store: Store, authenticate: Authenticate, **given: Any) -> web.Application:
-    """The query service as an app of its own. Keywords as `QueryService`."""
+    """The query service as an app of its own. Keywords as `add_query_routes`."""
     app = web.Application(middlewares=[problems])
     add_query_routes(app, store, authenticate, **given)
 

@@ -10,6 +10,7 @@ from query.question import Question
 from query.shapes import NOTHING, Measured
 
 Answer = dict[str, Any]
+_MOST_BUCKETS = 10_000
 
 
 def order(q: Question, identity: str) -> Callable[[Answer], tuple[Any, ...]]:
@@ -52,26 +53,31 @@ class _Text(str):
         return str.__gt__(self, other) if self._down else str.__lt__(self, other)
 
 
+def bucket_starts(q: Question, bucket: str) -> list[int]:
+    """Where the days or hours of the zone begin (unix us) that the window touches; at most 10,000."""
+    zone = windows.zone_of(q.tz)
+    local = windows.moment(q.start, zone)
+    if bucket == "hour":
+        at = windows.micros(local.replace(minute=0, second=0, microsecond=0))
+    else:
+        at = windows.micros(local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0))
+    found: list[int] = []
+    while at < q.end and len(found) < _MOST_BUCKETS:
+        found.append(at)
+        if bucket == "hour":
+            at += windows.HOUR
+        else:
+            following = windows.moment(at + 30 * windows.HOUR, zone)
+            at = windows.micros(following.replace(hour=0, minute=0, second=0, microsecond=0, fold=0))
+    return found
+
+
 def with_empty_buckets(data: list[Answer], q: Question, bucket: str, keyed: bool) -> list[Answer]:
     """Empty buckets are zeros, when there is no second key."""
     if keyed:
         return data
     have = {row["key"] for row in data}
-    zone = windows.zone_of(q.tz)
-    local = windows.moment(q.start, zone)
-    at = (
-        windows.micros(local.replace(minute=0, second=0, microsecond=0))
-        if bucket == "hour"
-        else windows.micros(local.replace(hour=0, minute=0, second=0, microsecond=0))
-    )
-    rows = list(data)
-    while at < q.end and len(rows) < 10_000:
-        key = shapes.time(at)
-        if key not in have:
-            rows.append({"key": key, **shapes.measures(NOTHING), "users": 0, "_m": NOTHING})
-        if bucket == "hour":
-            at += windows.HOUR
-        else:
-            following = windows.moment(at + 30 * windows.HOUR, zone).replace(hour=0, minute=0, second=0, microsecond=0)
-            at = windows.micros(following)
-    return rows
+    empty = [shapes.time(at) for at in bucket_starts(q, bucket)]
+    return data + [
+        {"key": key, **shapes.measures(NOTHING), "users": 0, "_m": NOTHING} for key in empty if key not in have
+    ]

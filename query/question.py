@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from zoneinfo import ZoneInfo
+from typing import Any
+
+from pydantic_core import PydanticCustomError
 
 from pipeline import limits
 from pipeline.errors import BadQuestion
 from query import windows
+from query.parameters import TAG_KEY, Asked, names_of, read, text
 from query.windows import Window
 
-_TAG_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 FIELDS = {"userId": "user_id", "provider": "provider", "model": "model", "agent": "agent", "status": "status"}
-GROUPS = {"user": "user_id", "provider": "provider", "model": "model", "agent": "agent", "service_tier": "service_tier"}
-BUCKETS = ("day", "hour")
-_SINGLE = frozenset({
-    "window", "windowDays", "from", "to", "tz", "group_by", "sort", "q", "limit", "cursor", "compare", "above", "trace_id",
-})  # fmt: skip
-_CURSOR = re.compile(r"[A-Za-z0-9_-]{0,512}")  # short enough that what it holds cannot nest deeply
 _MOST_FILTERS = 64  # twice the tags that an event may have
 _LAST = 253_370_764_800_000_000  # the year 9999 begins: a zone ahead of UTC has no date for its end
-MEASURES = (
-    "spend",
-    "events",
-    "calls",
-    "traces",
-    "tokens",
-    "errors",
-    "unpriced_events",
-    "estimated_events",
-    "last_seen",
-)
 
 
 @dataclass(frozen=True)
@@ -52,7 +36,8 @@ class Question:
     account: str
     window: Window
     tz: str
-    filters: tuple[Filter, ...] = ()
+    filters: tuple[Filter, ...] = ()  # `scope` is among them
+    scope: tuple[Filter, ...] = ()  # the key's restriction
     group_by: tuple[str, ...] = ()
     sort: str = ""
     descending: bool = True
@@ -62,6 +47,8 @@ class Question:
     compare: bool = False
     above: str = ""
     trace_id: str = ""
+    spark: bool = False
+    format: str = "json"
 
     @property
     def start(self) -> int:
@@ -81,55 +68,59 @@ class Question:
 
 def parse_question(
     account: str,
-    parameters: Sequence[tuple[str, str]],
+    pairs: Sequence[tuple[str, str]],
     now: int,
     *,
     restriction: Sequence[tuple[str, str]] = (),
-    takes: Mapping[str, Sequence[str]] | None = None,
+    takes: type[Asked] = Asked,
 ) -> Question:
-    """`takes` names what an endpoint has beyond filters and windows: {"sort": columns, "group_by": (...), "q": ()}.
+    """`takes` is the endpoint's model of parameters.
 
     Raises BadQuestion that names the parameter. The restriction of a key is added to every question.
     """
-    takes = takes or {}
-    single, filters = _sorted_out(parameters, takes)
-    zone = windows.zone_of(single.get("tz", "UTC"))
-    window = _window(single, now, zone)
-    sort, descending = _sort(single.get("sort", ""), takes)
-    narrowing = [Filter(f"tag.{key}" if key != "userId" else "user_id", (value,)) for key, value in restriction]
+    single, filters = _sorted_out(pairs, names_of(takes))
+    given = read(takes, single)
+    scope = tuple(Filter(f"tag.{key}" if key != "userId" else "user_id", (value,)) for key, value in restriction)
+
+    def asked(name: str, default: Any = "") -> Any:
+        return getattr(given, name, default)
+
+    sort: str = asked("sort")
     return Question(
         account=account,
-        window=window,
-        tz=single.get("tz", "UTC"),
-        filters=(*_merged(filters), *narrowing),
-        group_by=_group_by(single.get("group_by", ""), takes),
-        sort=sort,
-        descending=descending,
-        search=_text(single.get("q", ""), "q"),
-        limit=_limit(single.get("limit")),
-        cursor=_cursor(single.get("cursor", "")),
-        compare=_compare(single.get("compare")),
-        above=_amount(single.get("above", "")),
-        trace_id=_text(single.get("trace_id", ""), "trace_id"),
+        window=_window(given, single.keys(), now),
+        tz=given.tz,
+        filters=(*_merged(filters), *scope),
+        scope=scope,
+        group_by=tuple(asked("group_by").split(",")) if asked("group_by") else (),
+        sort=sort.removeprefix("-"),
+        descending=not sort or sort.startswith("-"),
+        search=asked("q"),
+        limit=asked("limit", limits.PAGE_ROWS_DEFAULT),
+        cursor=asked("cursor"),
+        compare=bool(asked("compare")),
+        above=asked("above"),
+        trace_id=asked("trace_id"),
+        spark=asked("include") == "spark",
+        format=asked("format", "json"),
     )
 
 
 def _sorted_out(
-    parameters: Sequence[tuple[str, str]], takes: Mapping[str, Sequence[str]]
+    pairs: Sequence[tuple[str, str]], allowed: frozenset[str]
 ) -> tuple[dict[str, str], list[tuple[str, str, bool]]]:
     single: dict[str, str] = {}
     filters: list[tuple[str, str, bool]] = []
-    allowed = {"window", "windowDays", "from", "to", "tz", *takes}
-    for name, value in parameters:
+    for name, value in pairs:
         # `tag.plan!=pro` arrives as the name `tag.plan!`.
         exclude = name.endswith("!")
         field = name.removesuffix("!")
         if field in FIELDS:
-            filters.append((FIELDS[field], _text(value, field), exclude))
-        elif field.startswith("tag.") and _TAG_KEY.fullmatch(field[4:]):
+            filters.append((FIELDS[field], _value(value, field), exclude))
+        elif field.startswith("tag.") and TAG_KEY.fullmatch(field[4:]):
             key = "user_id" if field == "tag.userId" else field
-            filters.append((key, _text(value, field), exclude))
-        elif name in allowed and name in _SINGLE:
+            filters.append((key, _value(value, field), exclude))
+        elif name in allowed:
             if name in single:
                 raise BadQuestion("given twice", name)
             single[name] = value
@@ -138,11 +129,18 @@ def _sorted_out(
     return single, filters
 
 
-def _unknown(name: str, allowed: set[str]) -> None:
-    shown = name if _TAG_KEY.fullmatch(name) else ""
+def _value(value: str, field: str) -> str:
+    try:
+        return text(value)
+    except PydanticCustomError as error:
+        raise BadQuestion(error.message(), field) from None
+
+
+def _unknown(name: str, allowed: frozenset[str]) -> None:
+    shown = name if TAG_KEY.fullmatch(name) else ""
     if name.startswith("tags."):
         near = "tag." + name[5:]
-        near = near if _TAG_KEY.fullmatch(near[4:]) else "tag.KEY"
+        near = near if TAG_KEY.fullmatch(near[4:]) else "tag.KEY"
     else:
         close = difflib.get_close_matches(name, [*allowed, *FIELDS, "tag.KEY"], 1)
         near = close[0] if close else ""
@@ -159,83 +157,22 @@ def _merged(filters: Sequence[tuple[str, str, bool]]) -> list[Filter]:
     return [Filter(field, tuple(dict.fromkeys(values)), exclude) for (field, exclude), values in found.items()]
 
 
-def _window(single: Mapping[str, str], now: int, zone: ZoneInfo) -> Window:
-    named = single.get("window")
-    count = single.get("windowDays")
-    if "from" in single or "to" in single:
-        if named is not None or count is not None:
+def _window(given: Asked, said: Collection[str], now: int) -> Window:
+    zone = windows.zone_of(given.tz)
+    if "from" in said or "to" in said:
+        if "window" in said or "windowDays" in said:
             raise BadQuestion("either window, or from and to", "window")
-        if "from" not in single:
+        if "from" not in said:
             raise BadQuestion("from is missing", "from")
-        start = windows.instant(single["from"], zone, "from")
-        end = windows.instant(single["to"], zone, "to") if "to" in single else now
+        start = windows.instant(given.from_, zone, "from")
+        end = windows.instant(given.to, zone, "to") if "to" in said else now
         if end > _LAST:
             raise BadQuestion("before the year 9999", "to")
         window = windows.between(start, end)
         # Nothing was before 1970.
         return window._replace(previous_start=max(0, window.previous_start), previous_end=max(0, window.previous_end))
-    if count is not None:
-        if named is not None:
+    if "windowDays" in said:
+        if "window" in said:
             raise BadQuestion("either window or windowDays", "windowDays")
-        if not (count.isascii() and count.isdigit() and len(count) <= 4 and 1 <= int(count) <= 400):
-            raise BadQuestion("1 to 400", "windowDays")
-        return windows.days(int(count), now)
-    return windows.named("28d" if named is None else named, now, zone)
-
-
-def _group_by(text: str, takes: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    if not text or "group_by" not in takes:
-        return ()
-    parts = text.split(",")
-    buckets = [part for part in parts if part in BUCKETS]
-    keys = [part for part in parts if part not in BUCKETS]
-    if len(buckets) > 1 or len(keys) > 1 or (buckets and parts[0] not in BUCKETS):
-        raise BadQuestion("one key, or a time bucket and one key, like day,tag.plan", "group_by")
-    for key in keys:
-        if key not in GROUPS and not (key.startswith("tag.") and _TAG_KEY.fullmatch(key[4:])):
-            near = difflib.get_close_matches(key, [*GROUPS, *BUCKETS], 1)
-            raise BadQuestion(f"no such key{f'; did you mean {near[0]}?' if near else ''}", "group_by")
-    return tuple(parts)
-
-
-def _sort(text: str, takes: Mapping[str, Sequence[str]]) -> tuple[str, bool]:
-    columns = takes.get("sort", ())
-    if not text or not columns:
-        return "", True
-    name = text.removeprefix("-")
-    if name not in columns:
-        near = difflib.get_close_matches(name, columns, 1)
-        raise BadQuestion(f"no such column{f'; did you mean {near[0]}?' if near else ''}", "sort")
-    return name, text.startswith("-")
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return limits.PAGE_ROWS_DEFAULT
-    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= limits.PAGE_ROWS):
-        raise BadQuestion(f"1 to {limits.PAGE_ROWS}", "limit")
-    return int(text)
-
-
-def _cursor(text: str) -> str:
-    if not _CURSOR.fullmatch(text):
-        raise BadQuestion("not a cursor of ours", "cursor")
-    return text
-
-
-def _compare(text: str | None) -> bool:
-    if text not in (None, "previous"):
-        raise BadQuestion("only previous", "compare")
-    return text is not None
-
-
-def _amount(text: str) -> str:
-    if text and not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", text):
-        raise BadQuestion("an amount in USD, like 20", "above")
-    return text
-
-
-def _text(text: str, parameter: str) -> str:
-    if len(text) > 1024 or "\0" in text:
-        raise BadQuestion("at most 1,024 characters, without NUL", parameter)
-    return text.encode("utf-8", "replace").decode()
+        return windows.days(given.windowDays, now)
+    return windows.named(given.window if "window" in said else "28d", now, zone)

@@ -74,7 +74,13 @@ async def ask(store: ClickHouse) -> AsyncIterator[Asker]:
             raise Unauthorized("unknown key")
         return SimpleNamespace(account="a", restriction=())
 
-    app = create_query_app(store, authenticate, clock=lambda: NOW, cursor_secret=b"secret", price_book="book")
+    app = create_query_app(
+        store,
+        authenticate,
+        clock=lambda: NOW,
+        cursor_secret=b"secret",
+        prices=SimpleNamespace(version="book", newest="2026-11-09"),
+    )
     runner = HardenedRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

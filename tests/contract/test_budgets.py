@@ -20,6 +20,7 @@ from pipeline.record import Account, to_record
 from pipeline.row import Row
 from pipeline.store import ClickHouse
 from query.answers import Answers
+from query.parameters import OverviewQuery
 from query.question import parse_question
 
 NOW = time.time_ns() // 1000
@@ -91,7 +92,7 @@ def test_answers_stay_exact_across_the_change(store: ClickHouse) -> None:
     assert [row["user_id"] for row in both["rows"]] == ["u3"]
     none = answers.overview(parse_question("busy", [*asked, ("tag.request", "")], NOW))
     assert none["data"]["events"] == 0
-    by_value = parse_question("busy", asked, NOW, takes={"group_by": ()})
+    by_value = parse_question("busy", asked, NOW, takes=OverviewQuery)
     grouped = answers.overview(replace(by_value, group_by=("tag.request",)))
     assert len(grouped["rows"]) == 40
     assert sum(Decimal(row["spend"]) for row in grouped["rows"]) == Decimal("0.1")

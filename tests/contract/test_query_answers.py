@@ -70,7 +70,13 @@ async def ask(store: ClickHouse) -> AsyncIterator[Asker]:
             raise Unauthorized("unknown key")
         return SimpleNamespace(account=token, restriction=())
 
-    app = create_query_app(store, authenticate, clock=lambda: NOW, cursor_secret=b"secret", price_book="book")
+    app = create_query_app(
+        store,
+        authenticate,
+        clock=lambda: NOW,
+        cursor_secret=b"secret",
+        prices=SimpleNamespace(version="book", newest="2026-11-09"),
+    )
     runner = HardenedRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -348,3 +354,100 @@ async def test_complete_through_is_that_of_the_slowest_partition_of_the_present_
     assert await through() == 60
     report("present", 0, 10, 30)
     assert await through() == 20
+
+
+# --- beside the window before, and day by day
+
+
+def measured(rows: list[Row]) -> dict[str, Any]:
+    return {name: value for name, value in sums(rows).items() if name != "last_seen"}
+
+
+@pytest.mark.parametrize(
+    "path", ["users", "models", "tools", "tags", "tags/plan", "overview?group_by=tag.plan", "overview?group_by=model"]
+)
+async def test_rows_rest_and_sums_stand_beside_those_of_the_window_before(ask: Asker, path: str) -> None:
+    low, high = NOW - 9 * DAY, NOW - 2 * DAY
+    window = f"from={instant(low)}&to={instant(high)}"
+    earlier = f"from={instant(2 * low - high)}&to={instant(low)}"
+    mark = "&" if "?" in path else "?"
+    both = await ask(f"{path}{mark}{window}&compare=previous&limit=3")
+    before = await ask(f"{path}{mark}{earlier}&limit=1000")
+    assert both["meta"]["previous"] == {"from": before["meta"]["from"], "to": before["meta"]["to"]}
+    names = [n for n in ("user_id", "provider", "model", "tool_name", "key", "value") if n in before["data"][0]]
+    rows = {tuple(row[n] for n in names): row for row in before["data"]}
+    assert both["data"]
+    for row in both["data"]:
+        found = rows.get(tuple(row[n] for n in names))
+        if found is None:
+            assert row["previous"] is None
+        else:
+            assert row["previous"] == {name: found[name] for name in row["previous"]}
+            assert {"spend", "tokens", "traces"} <= row["previous"].keys()
+    assert both["totals"]["previous"] == before["totals"]
+    assert (both["unattributed"] or {}).get("previous") == before["unattributed"]
+    shown = [row["previous"] for row in both["data"] if row["previous"]]
+    for name in ("events", "tokens", "errors", "unpriced_events"):
+        assert sum(row[name] for row in before["data"]) == sum(p[name] for p in shown) + both["rest"]["previous"][name]
+    spends = [Decimal(row["spend"] or 0) for row in before["data"]]
+    assert sum(spends) == sum(Decimal(p["spend"] or 0) for p in shown) + Decimal(both["rest"]["previous"]["spend"] or 0)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["users", "models", "tags/plan", "overview?group_by=user", "overview?group_by=tag.plan", "overview?group_by=day"],
+)
+async def test_page_rest_and_unattributed_are_the_total(ask: Asker, path: str) -> None:
+    answer = await ask(f"{path}{'&' if '?' in path else '?'}window=28d&limit=2")
+    parts = [*answer["data"], answer["rest"], *([answer["unattributed"]] if answer["unattributed"] else [])]
+    for name in ("events", "calls", "tokens", "errors", "unpriced_events"):
+        assert sum(part[name] for part in parts) == answer["totals"][name], name
+    assert sum(Decimal(part["spend"] or 0) for part in parts) == Decimal(answer["totals"]["spend"])
+
+
+async def test_overview_and_a_user_stand_beside_the_window_before(ask: Asker) -> None:
+    low, high = NOW - 9 * DAY, NOW - 2 * DAY
+    window, earlier = f"from={instant(low)}&to={instant(high)}", f"from={instant(2 * low - high)}&to={instant(low)}"
+    user = next(row.user_id for row in within(ROWS["a"], low, high) if row.user_id)
+    for path in ("overview", f"users/{urllib.parse.quote(user, safe='')}"):
+        both, before = await ask(f"{path}?{window}&compare=previous"), await ask(f"{path}?{earlier}")
+        assert both["data"]["previous"] == {name: before["data"][name] for name in both["data"]["previous"]}
+        assert both["data"]["previous"].keys() >= {"spend", "events", "tokens_by_class", "traces"}
+
+
+@pytest.mark.parametrize("tz", ["UTC", "America/New_York", "Asia/Kathmandu"])
+@pytest.mark.parametrize("path", ["users", "overview?group_by=tag.plan", "overview?group_by=user"])
+async def test_the_days_of_a_spark_are_the_days_of_the_zone_and_add_up(ask: Asker, path: str, tz: str) -> None:
+    mark = "&" if "?" in path else "?"
+    answer = await ask(f"{path}{mark}window=7d&tz={tz}&include=spark&limit=3")
+    days = await ask(f"overview?window=7d&tz={tz}&group_by=day")
+    assert answer["meta"]["spark_days"] == [row["key"] for row in days["data"]]
+    assert [Decimal(d) for d in answer["totals"]["spark"]] == [Decimal(row["spend"] or 0) for row in days["data"]]
+    named = "user_id" if path == "users" else "key"
+    for row in answer["data"]:
+        assert sum(map(Decimal, row["spark"])) == Decimal(row["spend"] or 0), row[named]
+    parts = [*answer["data"], answer["rest"], *([answer["unattributed"]] if path == "users" else [])]
+    for number, total in enumerate(answer["totals"]["spark"]):
+        assert sum(Decimal(part["spark"][number]) for part in parts) == Decimal(total)
+
+
+async def test_later_pages_are_of_the_first_ones_window_and_have_sparks_too(ask: Asker) -> None:
+    first = await ask("users?window=7d&include=spark&compare=previous&limit=3")
+    second = await ask(f"users?window=7d&include=spark&compare=previous&limit=3&cursor={first['next_cursor']}")
+    assert second["meta"]["from"] == first["meta"]["from"]
+    assert not {row["user_id"] for row in first["data"]} & {row["user_id"] for row in second["data"]}
+    assert all(len(row["spark"]) == len(first["meta"]["spark_days"]) for row in second["data"])
+
+
+async def test_a_users_label_is_the_org_that_most_of_its_events_carry(ask: Asker) -> None:
+    answer = await ask("users?window=28d&limit=1000")
+    mine = within(ROWS["a"], NOW - 28 * DAY, NOW)
+    for row in answer["data"]:
+        counts: dict[str, int] = {}
+        for one in mine:
+            if one.user_id == row["user_id"]:
+                for tag in one.tags:
+                    if tag.startswith("org="):
+                        counts[tag[4:]] = counts.get(tag[4:], 0) + one.sign
+        best = max((count, value) for value, count in counts.items())[1] if counts else None
+        assert row["label"] == best

@@ -21,8 +21,9 @@ from pipeline.reasons import REJECTED
 from pipeline.record import Account, from_bytes, to_record
 from pipeline.row import Row
 from pipeline.wire import FIELDS
+from query.parameters import MEASURES, EventQuery, OverviewQuery, UsersQuery, names_of
 from query.question import FIELDS as FILTERS
-from query.question import MEASURES, parse_question
+from query.question import parse_question
 from query.windows import spans
 
 NOW = 1_795_000_000_000_000  # unix us; the corpus replays the same on any day
@@ -32,17 +33,14 @@ KINDS = (
     "text/plain", "APPLICATION/JSON;charset=\"UTF8\"",
 )  # fmt: skip
 _CONTEXT = Context(PriceBook())
-TAKES = {
-    "sort": (*MEASURES, "user_id"),
-    "group_by": (),
-    "q": (),
-    "limit": (),
-    "cursor": (),
-    "compare": (),
-    "above": (),
-    "trace_id": (),
-}
-NAMES = frozenset({"window", "windowDays", "from", "to", "tz", *FILTERS, *TAKES})
+
+
+class Everything(OverviewQuery, UsersQuery, EventQuery):
+    """Every parameter that any endpoint takes."""
+
+
+TAKES = Everything
+NAMES = frozenset({*names_of(Everything), *FILTERS})
 
 
 def decode(data: bytes) -> None:

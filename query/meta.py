@@ -1,0 +1,71 @@
+"""What stands around every answer: its window, how fresh and how complete it is, and what the asker should know."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from pipeline.store import Store
+from query import shapes
+from query.question import Question
+
+_FARTHEST = 4_102_444_800_000_000
+
+
+class Meta:
+    """Asked beside each answer."""
+
+    def __init__(self, store: Store, price_book: str) -> None:
+        self._store = store
+        self._price_book = price_book
+
+    def of(self, q: Question, as_of: int) -> dict[str, Any]:
+        """The `meta` object, without `plan` and `unpriced_events`, which the answer itself knows."""
+        complete = self.complete_through()
+        found: dict[str, Any] = {
+            "from": shapes.time(q.start), "to": shapes.time(q.end), "tz": q.tz, "currency": "USD", "as_of": shapes.time(as_of),
+            "complete_through": shapes.time(complete),
+            "freshness_seconds": None if complete is None else round(max(0, as_of - complete) / 1e6, 3),
+            "provisional": self._provisional(q), "price_book": self._price_book, "warnings": self._warnings(q),
+        }  # fmt: skip
+        if q.compare:
+            found["previous"] = {
+                "from": shapes.time(q.window.previous_start),
+                "to": shapes.time(q.window.previous_end),
+            }
+        return found
+
+    def complete_through(self) -> int | None:
+        """The time of receipt (unix us) up to which every partition is stored; None when no worker has said so."""
+        rows = self._store.select(
+            """SELECT toUnixTimestamp64Micro(min(through)) FROM (
+                SELECT argMax(complete_through, reported_at) AS through FROM progress
+                WHERE log_id = (SELECT argMax(log_id, reported_at) FROM progress) GROUP BY log_partition)"""
+        ).rows
+        return int(rows[0][0]) if rows and rows[0][0] is not None and rows[0][0] > 0 else None
+
+    def _provisional(self, q: Question) -> bool:
+        found = self._store.select(
+            """SELECT count() FROM (SELECT hour, id FROM doubtful_hours
+                WHERE hour >= toStartOfHour(toDateTime({start:Int64}, 'UTC')) AND hour < toDateTime({end:Int64}, 'UTC')
+                GROUP BY hour, id HAVING max(cleared) = 0)""",
+            {"start": max(0, q.start) // 1_000_000, "end": min(q.end, _FARTHEST) // 1_000_000},
+        )
+        return bool(found.rows[0][0])
+
+    def _warnings(self, q: Question) -> list[str]:
+        """A tag key that the account never sent filters like any other, and is told."""
+        asked = sorted({f.field[4:] for f in q.filters if f.field.startswith("tag.")})
+        if not asked:
+            return []
+        rows = self._store.select(
+            "SELECT DISTINCT substring(tag, 1, position(tag, '=') - 1) FROM tag_hours WHERE account = {account:String} AND tag != ''",
+            {"account": q.account},
+        ).rows
+        known = [row[0] for row in rows]
+        told = []
+        for key in asked:
+            if key not in known:
+                near = difflib.get_close_matches(key, known, 1)
+                told.append(f"no event carries the tag {key}{f'; did you mean {near[0]}?' if near else ''}")
+        return told
