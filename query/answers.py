@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from statistics import median
 from typing import Any
@@ -15,7 +16,8 @@ from query import shapes, windows
 from query.order import order, with_empty_buckets
 from query.question import Filter, Question
 from query.shapes import NOTHING, Measured
-from query.sql import Key, bucket_key, column, distinct_traces, key_of, measured
+from query.sql import Conditions, Key, Sql, bucket_key, column, distinct_traces, key_of, measured
+from query.windows import Span
 
 Answer = dict[str, Any]
 _DISTINCT_FIELDS = frozenset({"provider", "model", "agent", "status"})
@@ -34,11 +36,13 @@ class Answers:
         """Everything in the window; with group_by a list of rows."""
         if q.group_by:
             return self._grouped(q)
-        total, plan = self._total(q)
+        total, plan = self.sum(q)
         by_user, _ = self.rows(q, [column("user_id")])
         users = sum(1 for key, _ in by_user if key[0])
         data = shapes.measures(total, self._traces_of(q, total)) | {"users": users}
         unattributed = next((m for key, m in by_user if not key[0]), NOTHING)
+        if q.named == "mtd":
+            data["forecast"] = shapes.money(self.forecast(q))
         return {
             "data": data,
             "totals": dict(data),
@@ -76,7 +80,7 @@ class Answers:
             data.sort(key=lambda r: (r["bucket" if name else "key"], str(r.get("key") or "")))
         else:
             data.sort(key=order(q, "key"))
-        total, _ = self._total(q)
+        total, _ = self.sum(q)
         return {
             "rows": data,
             "identity": ("bucket", "key") if bucket and name else ("key",),
@@ -169,8 +173,7 @@ class Answers:
         return {"data": row, "totals": None, "unattributed": None, "plan": answer["plan"]}
 
     def _seen_under(self, q: Question) -> bool:
-        wide = replace(q, window=windows.Window(0, 4_102_444_800_000_000, 0, 0))
-        total, _ = self._total(wide)
+        total, _ = self.sum(replace(q, window=windows.ALL_TIME))
         return bool(total["events"])
 
     def _frequent_tags(self, q: Question) -> dict[str, str]:
@@ -190,7 +193,7 @@ class Answers:
         keys = [column("provider"), column("model")]
         rows, plan = self.rows(q, keys, maps=True)
         distinct = self._distinct(q, keys, {}, "model") or {}
-        total, _ = self._total(q)
+        total, _ = self.sum(q)
         data, others = [], NOTHING
         for key, m, latency, first in ((k, m, *maps) for k, m, maps in rows):
             if not m["calls"] and not m["cost"] and not m["unpriced"]:
@@ -254,7 +257,7 @@ class Answers:
         """The tag keys that were sent; with `name` the values of one key."""
         key = Key("key", "arrayJoin(r.tags)", "arrayJoin(arrayConcat(e.tags, e.tags_over))")
         rows, plan = self.rows(q, [key, column("user_id")], every_tag=True)
-        total, _ = self._total(q)
+        total, _ = self.sum(q)
         held: dict[str, Answer] = {}
         for (tag, user), m in rows:
             tag_name, _, value = tag.partition("=")
@@ -276,7 +279,7 @@ class Answers:
         data.sort(key=order(q, "value" if name else "key"))
         nobody = None
         if name:  # the events without this key: with them the values add up
-            without, _ = self._total(replace(q, filters=(*q.filters, Filter(f"tag.{name}", ("",)))))
+            without, _ = self.sum(replace(q, filters=(*q.filters, Filter(f"tag.{name}", ("",)))))
             nobody = shapes.measures(without)
         return {"rows": data, "identity": ("value" if name else "key",), "totals": shapes.measures(total, self._traces_of(q, total)),
                 "unattributed": nobody, "plan": plan}  # fmt: skip
@@ -284,9 +287,44 @@ class Answers:
     # --- parts
 
     def total(self, q: Question) -> tuple[Answer, str]:
-        """The measures of everything that is asked for, and the plan that found them."""
-        total, plan = self._total(q)
+        """The same as measures, traces counted as the filters ask for."""
+        total, plan = self.sum(q)
         return shapes.measures(total, self._traces_of(q, total)), plan
+
+    def tag_keys(self, q: Question) -> list[str]:
+        """The tag keys that were ever sent, within the key's scope."""
+        key = "substring(tag, 1, position(tag, '=') - 1)"
+        if not q.scope:
+            sql = Sql(
+                f"SELECT DISTINCT {key} FROM tag_hours WHERE account = {{account:String}} AND tag != ''",
+                {"account": q.account},
+            )
+        else:
+            conditions = Conditions(replace(q, filters=q.scope))
+            where = conditions.where(Span("days", 0, windows.ALL_TIME.end))
+            sql = Sql(
+                f"SELECT DISTINCT {key} FROM (SELECT arrayJoin(r.tags) AS tag FROM usage_days AS r WHERE {where})",
+                conditions.parameters,
+            )
+        return sorted(row[0] for row in self._store.select(sql.text, sql.parameters).rows)
+
+    def forecast(self, q: Question) -> Decimal | None:
+        """Of a month to date: its spend, and for each day to come the mean of that weekday in the last four weeks."""
+        zone = windows.zone_of(q.tz)
+        today = windows.moment(q.end, zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+        past = replace(q, window=windows.between(windows.micros(today - timedelta(days=28)), windows.micros(today)))
+        by_weekday: dict[int, Decimal] = {}
+        for key, m in self.rows(past, [bucket_key("day")], extra={"tz": q.tz}, bucket="day")[0]:
+            weekday = windows.moment(int(key[0]) * 1_000_000, zone).weekday()
+            by_weekday[weekday] = by_weekday.get(weekday, Decimal(0)) + m["cost"]
+        so_far = shapes.spend(self.sum(q)[0])
+        if so_far is None:
+            return None
+        month, day = today.month, today + timedelta(days=1)
+        while day.month == month:
+            so_far += by_weekday.get(day.weekday(), Decimal(0)) / 4
+            day += timedelta(days=1)
+        return _rounded(so_far)
 
     def labels(self, q: Question, users: Sequence[str], tag: str) -> dict[str, str]:
         """The value of a tag that each user's events carry most."""
@@ -328,7 +366,8 @@ class Answers:
         over = self._over.keys(q.account)
         return bool(over) if every_tag else not named.isdisjoint(over)
 
-    def _total(self, q: Question) -> tuple[Measured, str]:
+    def sum(self, q: Question) -> tuple[Measured, str]:
+        """The sums of everything that is asked for, and the plan that found them."""
         rows, plan = self.rows(q, [])
         return (rows[0][1] if rows else NOTHING), plan
 

@@ -17,8 +17,10 @@ from pipeline.keys import Principal
 from pipeline.store import Store
 from query import compare
 from query.answers import Answers
+from query.diagnosis import diagnose
 from query.events import Events
 from query.meta import Meta
+from query.notices import notices
 from query.pages import Pages
 from query.parameters import (
     Asked,
@@ -77,9 +79,10 @@ class QueryService:
         self._authenticate = authenticate
         self._clock = clock
         self._answers = Answers(store)
+        self._store = store
         self._sparks = Sparks(self._answers)
         self._events = Events(store)
-        self._meta = Meta(store, prices.version)
+        self._meta = Meta(store, self._answers, prices.version)
         self._pages = Pages(cursor_secret)
         self._prices, self._sessions, self._embedded = prices, sessions, embedded
 
@@ -102,6 +105,8 @@ class QueryService:
             web.get(f"{BASE}/events/{anything}", self.event),
             web.get(f"{BASE}/models", self.models),
             web.get(f"{BASE}/tools", self.tools),
+            web.get(f"{BASE}/diagnosis", self.diagnosis),
+            web.get(f"{BASE}/notices", self.notices),
             web.get(f"{BASE}/tags", self.tags),
             web.get(f"{BASE}/tags/{anything}", self.tag),
         ]
@@ -169,6 +174,18 @@ class QueryService:
         q, _ = await self._ask(request, EventQuery)
         data = await asyncio.to_thread(self._events.event, q, request.match_info["id"])
         return await self._send(request, q, {"data": data, "plan": "raw"})
+
+    async def diagnosis(self, request: web.Request) -> web.Response:
+        """GET diagnosis."""
+        q, _ = await self._ask(request, Asked)
+        data = await asyncio.to_thread(diagnose, self._answers, q)
+        return await self._send(request, q, {"data": data, "plan": "rollups"})
+
+    async def notices(self, request: web.Request) -> web.Response:
+        """GET notices."""
+        q, _ = await self._ask(request, Asked)
+        data = await asyncio.to_thread(notices, self._answers, self._store, q, self._prices.newest)
+        return await self._send(request, q, {"data": data, "plan": "rollups"})
 
     # --- lists of measured rows
 

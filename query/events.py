@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,14 +13,13 @@ import msgspec
 from pipeline.errors import Ambiguous, NotFound
 from pipeline.store import Store
 from pipeline.usage import Usage
-from query import shapes, windows
+from query import shapes
 from query.question import Question
 from query.sql import _RAW, SUMS, Conditions, Sql
-from query.windows import Span, Window
+from query.windows import ALL_TIME, Span
 
 Answer = dict[str, Any]
 _CONTENT = ("error_message", "prompt", "response", "tool_arguments", "tool_result", "logs")
-_ALL_TIME = Window(0, 4_102_444_800_000_000, 0, 0)
 # Rows that a correction took back are not shown; the correction is.
 _STANDING = "(id, trace_id) NOT IN (SELECT id, trace_id FROM events WHERE account = {account:String} AND sign = -1) AND sign = 1"
 
@@ -60,10 +60,8 @@ GROUP BY trace_id"""
 
     def trace(self, q: Question, trace_id: str) -> Answer:
         """One trace with its events in order; windows do not matter."""
-        from dataclasses import replace
-
-        wide = replace(q, window=_ALL_TIME)
-        sql = self._of_traces(wide, _ALL_TIME.end)
+        wide = replace(q, window=ALL_TIME)
+        sql = self._of_traces(wide, ALL_TIME.end)
         narrowed = sql.text.replace("AND trace_id != ''", "AND trace_id = {trace:String}")
         rows = self._store.select(narrowed, sql.parameters | {"trace": trace_id}).rows
         if not rows:
@@ -79,8 +77,6 @@ GROUP BY trace_id"""
 
     def event(self, q: Question, event_id: str) -> Answer:
         """One event; Ambiguous when two traces have the id and none is named."""
-        from dataclasses import replace
-
         try:
             identity = str(UUID(event_id))
         except ValueError:
@@ -89,7 +85,7 @@ GROUP BY trace_id"""
         if q.trace_id:
             condition += " AND trace_id = {trace:String}"
             given["trace"] = q.trace_id
-        found = self._events(replace(q, window=_ALL_TIME), condition, given, "ts", 2, 0)
+        found = self._events(replace(q, window=ALL_TIME), condition, given, "ts", 2, 0)
         if not found:
             raise NotFound("no such event")
         if len(found) > 1:
@@ -172,6 +168,3 @@ def cost_parts(rates: str, usage: Usage) -> list[Answer]:
     if "request" in priced:
         parts.append({"class": "request", "tokens": 1, "price_per_million": None, "amount": priced["request"]})
     return parts
-
-
-__all__ = ["Events", "cost_parts", "windows"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.store import Store
 from query import shapes
+from query.answers import Answers
 from query.question import Question
 
 _FARTHEST = 4_102_444_800_000_000
@@ -15,8 +16,8 @@ _FARTHEST = 4_102_444_800_000_000
 class Meta:
     """Asked beside each answer."""
 
-    def __init__(self, store: Store, price_book: str) -> None:
-        self._store = store
+    def __init__(self, store: Store, answers: Answers, price_book: str) -> None:
+        self._store, self._answers = store, answers
         self._price_book = price_book
 
     def of(self, q: Question, as_of: int) -> dict[str, Any]:
@@ -55,14 +56,10 @@ class Meta:
 
     def _warnings(self, q: Question) -> list[str]:
         """A tag key that the account never sent filters like any other, and is told."""
-        asked = sorted({f.field[4:] for f in q.filters if f.field.startswith("tag.")})
+        asked = sorted({f.field[4:] for f in q.filters if f.field.startswith("tag.") and f not in q.scope})
         if not asked:
             return []
-        rows = self._store.select(
-            "SELECT DISTINCT substring(tag, 1, position(tag, '=') - 1) FROM tag_hours WHERE account = {account:String} AND tag != ''",
-            {"account": q.account},
-        ).rows
-        known = [row[0] for row in rows]
+        known = self._answers.tag_keys(q)
         told = []
         for key in asked:
             if key not in known:

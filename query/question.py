@@ -36,6 +36,7 @@ class Question:
     account: str
     window: Window
     tz: str
+    named: str = ""  # the window's name, when it has one
     filters: tuple[Filter, ...] = ()  # `scope` is among them
     scope: tuple[Filter, ...] = ()  # the key's restriction
     group_by: tuple[str, ...] = ()
@@ -63,7 +64,7 @@ class Question:
     def before(self) -> Question:
         """The same of the window before."""
         w = self.window
-        return replace(self, window=Window(w.previous_start, w.previous_end, 0, 0), compare=False)
+        return replace(self, window=Window(w.previous_start, w.previous_end, 0, 0), named="", compare=False)
 
 
 def parse_question(
@@ -90,6 +91,7 @@ def parse_question(
         account=account,
         window=_window(given, single.keys(), now),
         tz=given.tz,
+        named=given.window,
         filters=(*_merged(filters), *scope),
         scope=scope,
         group_by=tuple(asked("group_by").split(",")) if asked("group_by") else (),

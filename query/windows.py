@@ -24,6 +24,9 @@ class Window(NamedTuple):
     previous_end: int
 
 
+ALL_TIME = Window(0, 4_102_444_800_000_000, 0, 0)  # to 2100: what DateTime holds
+
+
 def micros(moment: datetime) -> int:
     """Unix us of an aware time."""
     return (moment - _EPOCH) // timedelta(microseconds=1)

@@ -130,8 +130,12 @@ class Nemesis:
         self.hits["worker joined and left"] += 1
 
     def _ended_well(self, code: int) -> None:
-        """0; by the signal, when it had not yet begun; by its watchdog, when a log that is silent holds its commit."""
-        if code not in (0, -signal.SIGTERM, *([70] if not self.alone else [])):
+        """0; by the signal, when it had not yet begun.
+
+        Beside other faults also by its watchdog, when a log that is silent holds its commit, and by a SIGKILL that waited for
+        whichever worker comes to a step.
+        """
+        if code not in (0, -signal.SIGTERM, *(() if self.alone else (70, -signal.SIGKILL))):
             self.complaints.append(f"a worker ended with {code} at SIGTERM")
 
     def _of(self, some: Sequence[Watched], which: int) -> Watched:

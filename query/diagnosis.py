@@ -1,0 +1,50 @@
+"""Why a page is empty, from the data: the checks of a first integration in order, each with what it found."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from query import shapes
+from query.answers import Answers
+from query.question import FIELDS, Filter, Question
+from query.shapes import Measured
+from query.windows import ALL_TIME
+
+STATES = {
+    "key_used": "key_unused", "events": "no_events", "in_trace": "no_trace", "with_user": "no_user",
+    "in_window": "outside_window", "filters": "filtered_out",
+}  # fmt: skip
+_NAMES = {column: name for name, column in FIELDS.items()}
+_SOMEBODY = Filter("user_id", ("",), exclude=True)
+
+
+def diagnose(answers: Answers, q: Question) -> dict[str, Any]:
+    """The checks; `state` is the first that fails, or ok. Nothing beyond the key's scope is counted."""
+    everything = replace(q, filters=q.scope, window=ALL_TIME)
+    total, _ = answers.sum(everything)
+    somebody, _ = answers.sum(replace(everything, filters=(*q.scope, _SOMEBODY)))
+    in_window, _ = answers.sum(replace(q, filters=(*q.scope, _SOMEBODY)))
+    asked, _ = answers.sum(replace(q, filters=(*q.filters, _SOMEBODY)))
+    checks = [
+        _check("key_used", total), _check("events", total), _check("in_trace", total, "traces"),
+        _check("with_user", somebody), _check("in_window", in_window), _check("filters", asked),
+    ]  # fmt: skip
+    failed = next((check["check"] for check in checks if not check["ok"]), None)
+    return {
+        "state": STATES[failed] if failed else "ok",
+        "checks": checks,
+        "filters": [_without(answers, q, one) for one in q.filters if one not in q.scope],
+        "last_at": shapes.time(total.seen),
+    }
+
+
+def _check(name: str, m: Measured, measure: str = "events") -> dict[str, Any]:
+    return {"check": name, "ok": m[measure] > 0, "count": int(m[measure]), "last_at": shapes.time(m.seen)}
+
+
+def _without(answers: Answers, q: Question, one: Filter) -> dict[str, Any]:
+    """What would be there if this filter alone were removed."""
+    left, _ = answers.sum(replace(q, filters=(*(f for f in q.filters if f is not one), _SOMEBODY)))
+    name = f"{_NAMES.get(one.field, one.field)}{'!' if one.exclude else ''}"
+    return {"filter": name, "values": list(one.values), "events": int(left["events"])}

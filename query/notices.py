@@ -1,0 +1,87 @@
+"""What the owner of the data should know: money that is not counted, ids that should not be there, keys that look mistyped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import date
+from itertools import combinations
+from typing import Any
+
+from pipeline.store import Store
+from query import shapes, windows
+from query.answers import Answers
+from query.question import Question
+from query.sql import column
+
+Notice = dict[str, Any]
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_OLD_DAYS = 7
+_MOST = 20  # items of one notice
+
+
+def notices(answers: Answers, store: Store, q: Question, newest_price: str) -> list[Notice]:
+    """Of the window; a restricted key is told of its own scope alone."""
+    found = [_unpriced(answers, q), _emails(answers, q), _near_misses(answers.tag_keys(q))]
+    if not q.scope:
+        found += [_dropped(store, q), _old_prices(q, newest_price)]
+    return [notice for notice in found if notice is not None]
+
+
+def _notice(kind: str, items: list[dict[str, Any]], count: int, since: str | None = None) -> Notice | None:
+    return {"kind": kind, "count": count, "items": items[:_MOST], "since": since} if count else None
+
+
+def _unpriced(answers: Answers, q: Question) -> Notice | None:
+    """Models whose calls are in no sum, because their price is unknown."""
+    rows, _ = answers.rows(q, [column("provider"), column("model")])
+    counts = {"/".join(part for part in key if part) or "(no model)": int(m["unpriced"]) for key, m in rows}
+    items = _most({name: count for name, count in counts.items() if count > 0})
+    return _notice("unpriced_models", items, sum(counts.values()))
+
+
+def _emails(answers: Answers, q: Question) -> Notice | None:
+    """User ids that are e-mail addresses: a person's name in every answer and export."""
+    rows, _ = answers.rows(q, [column("user_id")])
+    items = _most({key[0]: int(m["events"]) for key, m in rows if m["events"] and _EMAIL.fullmatch(key[0])})
+    return _notice("email_like_ids", items, len(items))
+
+
+def _most(counts: dict[str, int]) -> list[dict[str, Any]]:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return [{"name": name, "count": count} for name, count in ordered]
+
+
+def _near_misses(keys: Iterable[str]) -> Notice | None:
+    """Tag keys that differ in case, hyphens or a letter: two spellings of one key split its spend."""
+    pairs = [pair for pair in combinations(sorted({*keys, "userId"}), 2) if _alike(*pair)]
+    items = [{"name": f"{one}, {other}", "count": 2} for one, other in pairs]
+    return _notice("near_miss_tags", items, len(items))
+
+
+def _alike(one: str, other: str) -> bool:
+    a, b = (re.sub(r"[^a-z0-9]", "", key.lower()) for key in (one, other))
+    if a == b:
+        return True
+    return {a, b} <= {"userid", "user", "uid", "userids", "users"}
+
+
+def _dropped(store: Store, q: Question) -> Notice | None:
+    """Events that SDKs dropped before they reached us, by reason."""
+    rows = store.select(
+        """SELECT reason, sum(dropped), toUnixTimestamp(min(received_at)) FROM sender_drops WHERE account = {account:String}
+           AND received_at >= fromUnixTimestamp64Micro({start:Int64}, 'UTC') AND received_at < fromUnixTimestamp64Micro({end:Int64}, 'UTC')
+           GROUP BY reason ORDER BY reason""",
+        {"account": q.account, "start": q.start, "end": min(q.end, windows.ALL_TIME.end)},
+    ).rows
+    counts = {str(reason): int(count) for reason, count, _ in rows}
+    since = min((int(at) for *_, at in rows), default=0)
+    return _notice("dropped_events", _most(counts), sum(counts.values()), shapes.time(since * 1_000_000))
+
+
+def _old_prices(q: Question, newest: str) -> Notice | None:
+    """No price of the last week: new models and changed prices are then likely to be missing."""
+    if not newest:
+        return None
+    age = (windows.moment(q.end).date() - date.fromisoformat(newest)).days
+    return _notice("old_prices", [{"name": newest, "count": age}], 1, newest) if age > _OLD_DAYS else None
