@@ -1,0 +1,58 @@
+import { QueryClient, type UseQueryResult, useQuery } from "@tanstack/react-query";
+import { useEffect, useState } from "react";
+import { noteMeta } from "../state/freshness";
+import { type Pairs, type Scope, questionPairs } from "../state/scope";
+import { API, Problem, get } from "./client";
+import type { Answer, Me, Meta } from "./types";
+
+/** Data moves every second, but a page that is read should not: answers are asked again when the watermark moved. */
+export const STALE_MS = 30_000;
+
+export function makeQueryClient(): QueryClient {
+  return new QueryClient({
+    defaultOptions: {
+      queries: {
+        staleTime: STALE_MS,
+        retry: (failures, error) => failures < 2 && error instanceof Problem && (error.status === 0 || error.status >= 502),
+        retryDelay: (attempt) => 500 * 2 ** attempt,
+      },
+    },
+  });
+}
+
+/** One card's answer. While another question is asked, the last answer of the same path stands, marked as stale. */
+export type Asked<Body> = UseQueryResult<Body, Problem> & {
+  /** The answer before the one that failed, if there was any. */
+  readonly lastGood: Body | undefined;
+};
+
+export function useAnswer<Body extends { meta: Meta }>(path: string, pairs: Pairs, enabled = true): Asked<Body> {
+  const query = useQuery<Body, Problem>({
+    queryKey: ["answer", path, pairs],
+    queryFn: async ({ signal }) => {
+      const body = await get<Body>(`${API}/${path}`, pairs, signal);
+      noteMeta(body.meta);
+      return body;
+    },
+    placeholderData: (held, earlier) => (earlier?.queryKey[1] === path ? held : undefined),
+    enabled,
+  });
+  const [lastGood, setLastGood] = useState<Body>();
+  const { data } = query;
+  useEffect(() => {
+    if (data !== undefined) setLastGood(data);
+  }, [data]);
+  return { ...query, lastGood };
+}
+
+/** A question in the scope of the page. */
+export function asked(scope: Scope, more: Pairs = [], options: { compare?: boolean } = {}): Pairs {
+  const compare: Pairs = scope.compare && options.compare !== false ? [["compare", "previous"]] : [];
+  return [...questionPairs(scope), ...compare, ...more];
+}
+
+export function useMe(): UseQueryResult<Me, Problem> {
+  return useQuery<Me, Problem>({ queryKey: ["me"], queryFn: ({ signal }) => get<Me>("v1/me", [], signal), staleTime: Infinity });
+}
+
+export type { Answer };

@@ -1,0 +1,281 @@
+import { asked, useAnswer } from "../api/answers";
+import type { Group, List, Model, Row } from "../api/types";
+import { MiniBars } from "../charts/mini-bars";
+import { Swatch } from "../charts/day-bars";
+import { TokenMix } from "../charts/token-mix";
+import { count, duration, plural, share as shareText, tokens } from "../format/count";
+import { amountText, perMillion } from "../format/money";
+import { Amount, NotApplicable, UnpricedMark, madeOf } from "../parts/amount";
+import { ShareBar } from "../parts/bits";
+import { Answered } from "../parts/card";
+import { CopyCurl, Export, Segments } from "../parts/controls";
+import { Change } from "../parts/delta";
+import { Icon } from "../parts/icon";
+import { type Column, type FootRow, Ledger, LedgerSkeleton } from "../parts/ledger";
+import { shareOf, slotOf, spendNumber } from "../parts/money-columns";
+import { PAGE_ROWS, Pager } from "../parts/pager";
+import { PhoneAsOf } from "../parts/phone-list";
+import { RowLink } from "../parts/row-link";
+import { copy } from "../parts/toast";
+import { href, pathOf, useParams, useScope } from "../state/address";
+import { usePaging } from "../state/paging";
+import { type Pairs, optional, scopePairs, withFilter } from "../state/scope";
+import { Empty } from "./empty";
+import { LateNotice } from "./late";
+
+const VIEWS = [
+  { value: "model", label: "Model" },
+  { value: "provider", label: "Provider" },
+  { value: "service_tier", label: "Service tier" },
+] as const;
+type View = (typeof VIEWS)[number]["value"];
+
+export function Models() {
+  const [params, change] = useParams();
+  const [scope] = useScope();
+  const paging = usePaging();
+  const view = VIEWS.find(({ value }) => value === params.get("view"))?.value ?? "model";
+  const sort = params.get("sort") ?? "-spend";
+  const own: Pairs = [["limit", String(PAGE_ROWS)], ...optional("sort", sort === "-spend" ? null : sort), ...optional("cursor", paging.cursor)];
+  const models = useAnswer<List<Model>>("models", asked(scope, own), view === "model");
+  const groups = useAnswer<List<Group>>("overview", asked(scope, [["group_by", view], ...own]), view !== "model");
+  const question = view === "model" ? { path: "models", pairs: asked(scope) } : { path: "overview", pairs: asked(scope, [["group_by", view]]) };
+  const onSort = (column: string, descending: boolean): void => change({ sort: descending && column === "spend" ? null : (descending ? "-" : "") + column, cursor: null, page: null });
+
+  if (models.data?.totals.events === 0 && !models.isPlaceholderData) return <Empty scope={scope} unattributed={null} />;
+  return (
+    <div className="page">
+      <div className="head">
+        <h1>Models</h1>
+        <PhoneAsOf />
+        <Segments label="One row per" value={view} options={VIEWS} onChoose={(next: View) => change({ view: next === "model" ? null : next, sort: null, cursor: null, page: null })} />
+        <div className="tools">
+          <CopyCurl path={question.path} pairs={question.pairs} filters={scope.filters.length} />
+          <Export path={question.path} pairs={question.pairs} name={view === "model" ? "models" : view} />
+        </div>
+      </div>
+      <LateNotice />
+      {view === "model" ? (
+        <Answered answer={models} what="This table" skeleton={<LedgerSkeleton columns={SKELETON} rows={8} />}>
+          {(body) => (
+            <>
+              <UnpricedNotice models={body.data} />
+              <ModelTable body={body} sort={sort} onSort={onSort} />
+              <Pager paging={paging} nextCursor={body.next_cursor}>
+                <MixLegend />
+              </Pager>
+              <EachDay models={body.data} />
+            </>
+          )}
+        </Answered>
+      ) : (
+        <Answered answer={groups} what="This table" skeleton={<LedgerSkeleton columns={SKELETON} rows={4} />}>
+          {(body) => <GroupTable view={view} body={body} sort={sort} onSort={onSort} />}
+        </Answered>
+      )}
+    </div>
+  );
+}
+
+const SKELETON = [
+  { label: "Model", width: 168 },
+  { label: "Spend, USD", numeric: true },
+  { label: "Change", numeric: true, width: 38 },
+  { label: "Share", numeric: true, width: 120 },
+  { label: "Calls", numeric: true },
+  { label: "Tokens", numeric: true, width: 38 },
+  { label: "Token mix", width: 84 },
+  { label: "USD per 1M", numeric: true },
+  { label: "p50", numeric: true, width: 38 },
+  { label: "p95", numeric: true, width: 38 },
+  { label: "Errors", numeric: true, width: 30 },
+];
+
+/** A model is dated by its name; a row of its own for what tools cost. */
+function ModelTable({ body, sort, onSort }: { body: List<Model>; sort: string; onSort: (column: string, descending: boolean) => void }) {
+  const [scope] = useScope();
+  const { data, totals, rest } = body;
+  const compared = scope.compare && body.meta.previous !== undefined;
+  const hasRest = rest != null && (rest.calls > 0 || rest.unpriced_events > 0);
+  const largest = Math.max(0, ...data.map(spendNumber));
+  const change = (row: Row) => <Change now={row.spend} before={row.previous ? row.previous.spend : null} money />;
+  const open = (model: Model): string =>
+    href(pathOf("users"), scopePairs(model.model === null ? scope : { ...scope, filters: withFilter(scope.filters, { field: "model", exclude: false, values: [model.model] }) }));
+  const columns: Column<Model>[] = [
+    {
+      id: "model",
+      label: "Model",
+      sort: "model",
+      cell: (model) => (
+        <div className="id-cell">
+          {model.model === null ? <RowLink to={open(model)} id="Tools" mono={false} /> : <RowLink to={open(model)} id={model.model} most={40} />}
+          <span className="second-label">{model.provider ?? (model.model === null ? "billed by providers" : "")}</span>
+          {model.spend !== null && <UnpricedMark events={model.unpriced_events} />}
+        </div>
+      ),
+    },
+    { id: "spend", label: "Spend, USD", numeric: true, sort: "spend", slot: slotOf([...data, hasRest ? rest : null, totals]), cell: (model) => <Amount amount={model.spend} made={madeOf(model)} /> },
+    ...(compared ? [{ id: "change", label: "Change", numeric: true, cell: (model: Model) => (model.spend === null ? <NotApplicable /> : change(model)) }] : []),
+    { id: "share", label: "Share", numeric: true, sort: "share", cell: (model) => (model.spend === null ? <NotApplicable /> : <ShareBar part={spendNumber(model)} largest={largest} share={model.share} />) },
+    { id: "calls", label: "Calls", numeric: true, sort: "calls", cell: (model) => count(model.calls) },
+    { id: "tokens", label: "Tokens", numeric: true, sort: "tokens", cell: (model) => tokens(model.tokens) },
+    { id: "mix", label: "Token mix", cell: (model) => <TokenMix classes={model.tokens_by_class} /> },
+    { id: "rate", label: "USD per 1M", numeric: true, className: "mid", cell: (model) => <Rate row={model} /> },
+    { id: "p50", label: "p50", numeric: true, cell: (model) => <Latency of={model.latency_ms.p50} /> },
+    { id: "p95", label: "p95", numeric: true, cell: (model) => <Latency of={model.latency_ms.p95} /> },
+    { id: "errors", label: "Errors", numeric: true, sort: "errors", className: "mid", cell: (model) => <ErrorRate row={model} /> },
+  ];
+  const foot: FootRow[] = [];
+  if (hasRest) foot.push({ kind: "rest", cells: { model: "Other models", ...sums(rest, totals, compared) } });
+  foot.push({ kind: "total", cells: { model: "Total", ...sums(totals, totals, compared, true), errors: <ErrorRate row={totals} /> } });
+  return (
+    <Ledger
+      caption="Spend by model"
+      columns={columns}
+      rows={data}
+      rowKey={(model) => `${model.provider ?? ""}/${model.model ?? ""}`}
+      rowHref={open}
+      foot={foot}
+      sorting={{ column: sort.replace(/^-/, ""), descending: sort.startsWith("-"), onSort }}
+    />
+  );
+}
+
+function sums(row: Row, totals: Row, compared: boolean, total = false) {
+  return {
+    spend: <Amount amount={row.spend} made={madeOf(row)} sign={total} focusable={total} />,
+    ...(compared ? { change: <Change now={row.spend} before={row.previous ? row.previous.spend : null} /> } : {}),
+    share: (
+      <div className="share">
+        <span className="share-text">{total ? "100%" : shareText(shareOf(row, totals))}</span>
+      </div>
+    ),
+    calls: count(row.calls),
+    tokens: tokens(row.tokens),
+    rate: <Rate row={row} />,
+  };
+}
+
+function Rate({ row }: { row: Row }) {
+  const amount = row.spend === null ? null : perMillion(row.spend, row.tokens);
+  return amount === null ? <NotApplicable /> : <>{amountText(amount)}</>;
+}
+
+function Latency({ of }: { of: number | null }) {
+  return of === null ? <NotApplicable /> : <>{duration(of)}</>;
+}
+
+function ErrorRate({ row }: { row: Row }) {
+  return row.events === 0 ? <NotApplicable /> : <>{row.errors === 0 ? "0%" : shareText(row.errors / row.events)}</>;
+}
+
+function MixLegend() {
+  return (
+    <span className="mix-legend">
+      {["input, not cached", "cache reads", "cache writes", "output"].map((name, index) => (
+        <span key={name}>
+          <Swatch color={index + 1} />
+          {name}
+        </span>
+      ))}
+    </span>
+  );
+}
+
+/** At most one notice; the largest cause, with the command that mends it. */
+function UnpricedNotice({ models }: { models: readonly Model[] }) {
+  const unpriced = models.filter((model) => model.model !== null && model.unpriced_events > 0).sort((a, b) => b.unpriced_events - a.unpriced_events);
+  const worst = unpriced.find((model) => model.spend === null);
+  if (!worst) return null;
+  const command = `percapita prices set ${shell(worst.provider ?? "")} ${shell(worst.model!)} --input USD_PER_1M --output USD_PER_1M`;
+  return (
+    <div className="notice">
+      <Icon name="warning" />
+      <span>
+        <b>
+          {plural(worst.unpriced_events, "call")} to {worst.model} {worst.unpriced_events === 1 ? "has" : "have"} no price.
+        </b>{" "}
+        They are counted, but not in the spend: the total is a lower bound.
+      </span>
+      <button type="button" className="button" onClick={() => void copy(command, "Command copied")}>
+        <Icon name="copy" />
+        Copy the command that sets one
+      </button>
+    </div>
+  );
+}
+
+function shell(text: string): string {
+  return /^[A-Za-z0-9._/-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+const SHOWN = 4;
+
+function EachDay({ models }: { models: readonly Model[] }) {
+  const [scope] = useScope();
+  const shown = models.filter((model) => model.model !== null && spendNumber(model) > 0).slice(0, SHOWN);
+  const names = shown.map((model) => model.model!);
+  const narrowed = { ...scope, filters: withFilter(scope.filters, { field: "model", exclude: false, values: names }) };
+  const answer = useAnswer<List<Group>>("overview", asked(narrowed, [["group_by", "day,model"], ["limit", "1000"]], { compare: false }), names.length > 0);
+  const days = useAnswer<List<Group>>("overview", asked(scope, [["group_by", "day"], ["limit", "1000"]], { compare: false }), names.length > 0);
+  if (names.length === 0) return null;
+  return (
+    <section className="section small-multiples">
+      <header>
+        <h2>Spend a day, each on its own scale</h2>
+      </header>
+      <Answered answer={answer} what="These charts" skeleton={<div className="chart-room low" />}>
+        {(body) => (
+          <div className="multiples">
+            {names.map((name) => (
+              <MiniBars key={name} name={name} days={days.data?.data.map((day) => day.key!) ?? []} rows={body.data.filter((row) => row.key === name)} />
+            ))}
+          </div>
+        )}
+      </Answered>
+    </section>
+  );
+}
+
+function GroupTable({ view, body, sort, onSort }: { view: Exclude<View, "model">; body: List<Group>; sort: string; onSort: (column: string, descending: boolean) => void }) {
+  const [scope] = useScope();
+  const { data, totals } = body;
+  const compared = scope.compare && body.meta.previous !== undefined;
+  const largest = Math.max(0, ...data.map(spendNumber));
+  const columns: Column<Group>[] = [
+    {
+      id: "model",
+      label: view === "provider" ? "Provider" : "Service tier",
+      sort: "key",
+      cell: (row) => (
+        <div className="id-cell">
+          {row.key ?? <span className="dim">(none)</span>}
+          <UnpricedMark events={row.unpriced_events} />
+        </div>
+      ),
+    },
+    { id: "spend", label: "Spend, USD", numeric: true, sort: "spend", slot: slotOf([...data, totals]), cell: (row) => <Amount amount={row.spend} made={madeOf(row)} /> },
+    ...(compared ? [{ id: "change", label: "Change", numeric: true, cell: (row: Group) => <Change now={row.spend} before={row.previous ? row.previous.spend : null} money /> }] : []),
+    { id: "share", label: "Share", numeric: true, cell: (row) => <ShareBar part={spendNumber(row)} largest={largest} share={shareOf(row, totals)} /> },
+    { id: "calls", label: "Calls", numeric: true, sort: "calls", cell: (row) => count(row.calls) },
+    { id: "tokens", label: "Tokens", numeric: true, sort: "tokens", cell: (row) => tokens(row.tokens) },
+    { id: "mix", label: "Token mix", cell: (row) => <TokenMix classes={row.tokens_by_class} /> },
+    { id: "rate", label: "USD per 1M", numeric: true, className: "mid", cell: (row) => <Rate row={row} /> },
+    { id: "errors", label: "Errors", numeric: true, sort: "errors", className: "mid", cell: (row) => <ErrorRate row={row} /> },
+  ];
+  return (
+    <>
+      <Ledger
+        caption={`Spend by ${view}`}
+        columns={columns}
+        rows={data}
+        rowKey={(row) => row.key ?? ""}
+        foot={[{ kind: "total", cells: { model: "Total", ...sums(totals, totals, compared, true), errors: <ErrorRate row={totals} /> } }]}
+        sorting={{ column: sort.replace(/^-/, ""), descending: sort.startsWith("-"), onSort }}
+      />
+      <div className="under">
+        <MixLegend />
+      </div>
+    </>
+  );
+}

@@ -1,0 +1,109 @@
+import { asked, useAnswer } from "../api/answers";
+import type { Answer, Group, List, Overview } from "../api/types";
+import { Running } from "../charts/running";
+import { type Nanos, dollars, exact, nanos, sum } from "../format/decimal";
+import { amountText, dollarText, roundText } from "../format/money";
+import { addDays, dayInWords, dayOf, daysBetween, monthName, shortDay } from "../format/time";
+import { Answered } from "../parts/card";
+import { ChartOrTable } from "../parts/controls";
+import { useScope } from "../state/address";
+import { useNow } from "../state/now";
+import { type Pairs, questionPairs } from "../state/scope";
+import { daysOf } from "../state/windows";
+
+/** How spend adds up, against the period before; a month goes on to its end. */
+export function RunningTotal({ overview, shows, onShow }: { overview: Answer<Overview> | undefined; shows: "chart" | "table"; onShow: (shows: "chart" | "table") => void }) {
+  const [scope] = useScope();
+  const now = useNow();
+  const days = daysOf(scope.window, now, scope.tz);
+  const month = "preset" in scope.window && scope.window.preset === "mtd";
+  const answer = useAnswer<List<Group>>("overview", asked(scope, [["group_by", "day"], ["limit", "1000"]], { compare: false }));
+  const span = overview?.meta.previous;
+  // The month before is drawn to its end, although it is compared up to the same hour.
+  const earlier: Pairs = month
+    ? [["window", "last-month"]]
+    : span ? [["from", span.from], ["to", span.to]] : []; // prettier-ignore
+  const others = questionPairs({ ...scope, window: { preset: "28d" } }).filter(([name]) => name !== "window");
+  const before = useAnswer<List<Group>>("overview", [...earlier, ...others, ["group_by", "day"], ["limit", "1000"]], scope.compare && earlier.length > 0);
+
+  const monthBefore = monthName(addDays(`${days.from.slice(0, 8)}01`, -1));
+  const title = month ? (scope.compare ? `${monthName(days.from)} against ${monthBefore}` : `${monthName(days.from)} so far`) : scope.compare ? "Running total, against the time before" : "Running total";
+  return (
+    <section className="section">
+      <header>
+        <h2>{title}</h2>
+        <div className="right">
+          <ChartOrTable shows={shows} onChoose={onShow} />
+        </div>
+      </header>
+      <Answered answer={answer} what="This chart" skeleton={<div className="chart-room low" />}>
+        {(body) => {
+          const current = cumulative(body.data);
+          const past = scope.compare && before.data && !before.isPlaceholderData ? cumulative(before.data.data) : null;
+          const length = month ? daysOfMonth(days.from) : Math.max(current.length, past?.length ?? 0);
+          const forecast = month ? overview?.data.forecast : null;
+          const nowText = `${roundText(current.at(-1) ?? 0n)}${month ? " so far" : ""}`;
+          if (shows === "table") return <RunningTable rows={body.data} current={current} past={past} tz={scope.tz} />;
+          return (
+            <Running
+              title={title}
+              now={current.map(dollars)}
+              before={past && past.map(dollars)}
+              days={Math.max(length, month ? (past?.length ?? 0) : 0)}
+              labels={Array.from({ length }, (_, day) => (month ? String(day + 1) : shortDay(addDays(dayOf(new Date(body.data[0]?.key ?? now), scope.tz), day))))}
+              nowText={nowText}
+              beforeText={past ? `${roundText(past.at(-1) ?? 0n)} ${month ? monthBefore : "before"}` : null}
+              forecast={forecast == null ? undefined : { value: Number(forecast), text: `${roundText(nanos(forecast))} forecast` }}
+            />
+          );
+        }}
+      </Answered>
+    </section>
+  );
+}
+
+function cumulative(rows: readonly Group[]): Nanos[] {
+  let total = 0n;
+  return rows.map((row) => (total += sum([row.spend])));
+}
+
+function daysOfMonth(first: string): number {
+  return daysBetween(first, `${addDays(first, 31).slice(0, 8)}01`);
+}
+
+function RunningTable({ rows, current, past, tz }: { rows: readonly Group[]; current: readonly Nanos[]; past: readonly Nanos[] | null; tz: string }) {
+  return (
+    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- it scrolls
+    <div className="day-table" tabIndex={0} role="region" aria-label="Running total">
+      <table className="ledger legend">
+        <caption className="hidden">Running total by day, USD</caption>
+        <thead>
+          <tr>
+            <th scope="col">Day</th>
+            <th scope="col" className="numeric">
+              Spend, USD
+            </th>
+            <th scope="col" className="numeric">
+              Running total
+            </th>
+            {past && (
+              <th scope="col" className="numeric">
+                Before
+              </th>
+            )}
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((row, index) => (
+            <tr key={row.key}>
+              <td>{dayInWords(dayOf(new Date(row.key!), tz))}</td>
+              <td className="numeric mid">{row.spend === null ? "no price" : amountText(row.spend)}</td>
+              <td className="numeric strong">{dollarText(exact(current[index]!))}</td>
+              {past && <td className="numeric mid">{past[index] === undefined ? "" : dollarText(exact(past[index]))}</td>}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}

@@ -1,0 +1,390 @@
+import { useEffect, useMemo, useRef, useState } from "react";
+import { useAnswer } from "../api/answers";
+import type { Answer, Event, TraceDetail } from "../api/types";
+import { type Lane, type Line, folded, isFold, lanes, nameOf, span, timeTicks } from "../charts/waterfall";
+import { useWidth } from "../charts/width";
+import { count, duration, plural, tokens } from "../format/count";
+import { exact, sum } from "../format/decimal";
+import { dayAndClock } from "../format/time";
+import { Amount, Mark, NotApplicable, UnpricedMark, madeOf } from "../parts/amount";
+import { A, shortId } from "../parts/bits";
+import { Answered } from "../parts/card";
+import { CopyCurl } from "../parts/controls";
+import { EventPanel } from "../parts/event-panel";
+import { Icon, type IconName } from "../parts/icon";
+import { LedgerSkeleton } from "../parts/ledger";
+import { copy } from "../parts/toast";
+import { go, href, pathOf, useLink, useParams, useScope } from "../state/address";
+import { useKey } from "../state/keys";
+import { useNow } from "../state/now";
+import { scopePairs, withFilter } from "../state/scope";
+
+/** One trace: its events on a line of time, what each cost, and the chosen one beside them. */
+export function TracePage({ traceId }: { traceId: string }) {
+  const [params, change] = useParams();
+  const [scope] = useScope();
+  const path = `traces/${encodeURIComponent(traceId)}`;
+  // Windows and filters do not narrow a trace: a permalink opens the whole of it.
+  const answer = useAnswer<Answer<TraceDetail>>(path, [["tz", scope.tz]]);
+  const all = useMemo(() => (answer.data ? lanes(answer.data.data.events) : []), [answer.data]);
+  const at = all.findIndex((lane) => lane.event.id === params.get("event"));
+  const choose = (id: string | null): void => change({ event: id }, { replace: at >= 0 && id !== null });
+  const move = (by: 1 | -1): void => {
+    const next = all[at < 0 ? (by > 0 ? 0 : all.length - 1) : at + by];
+    if (next) choose(next.event.id);
+  };
+  useKey(["ArrowDown", "ArrowUp"], (event) => move(event.key === "ArrowDown" ? 1 : -1));
+
+  if (answer.error?.status === 404) return <NoSuchTrace traceId={traceId} />;
+  const chosen = at < 0 ? null : all[at]!.event;
+  return (
+    <div className={chosen ? "split" : undefined}>
+      <div className="page">
+        <Answered answer={answer} what="This trace" skeleton={<LedgerSkeleton columns={[{ label: "Event", width: 180 }, { label: "USD", numeric: true }, { label: "", width: 320 }]} rows={8} />}>
+          {({ data }) => (
+            <>
+              <Crumbs trace={data} />
+              <div className="head">
+                <h1>{data.name ?? "Trace"}</h1>
+                <UnpricedMark events={data.unpriced_events} />
+                {data.errors > 0 && <Mark kind="error">{plural(data.errors, "error")}</Mark>}
+                <div className="tools">
+                  <CopyCurl path={path} pairs={[["tz", scope.tz]]} filters={0} />
+                  <button type="button" className="button" onClick={() => void copy(location.href, "Link to this trace copied")}>
+                    <Icon name="link" />
+                    Copy link
+                  </button>
+                </div>
+              </div>
+              <Facts trace={data} />
+              <Waterfall trace={data} all={all} chosen={chosen?.id ?? null} onChoose={choose} />
+              <Tags tags={data.tags} userId={data.user_id} />
+            </>
+          )}
+        </Answered>
+      </div>
+      {chosen && <EventPanel event={chosen} tz={scope.tz} hasPrevious={at > 0} hasNext={at < all.length - 1} onMove={move} onClose={() => choose(null)} />}
+    </div>
+  );
+}
+
+function Crumbs({ trace }: { trace: TraceDetail }) {
+  const link = useLink();
+  const [scope] = useScope();
+  const fromUser = scope.filters.some((filter) => filter.field === "userId");
+  return (
+    <nav className="crumbs" aria-label="Breadcrumb">
+      {fromUser ? <A to={link("users")}>Users</A> : <A to={link("traces")}>Traces</A>}
+      {trace.user_id !== null && (
+        <>
+          <Icon name="right" small />
+          <A className="mono" to={link("users", trace.user_id)}>
+            {shortId(trace.user_id)}
+          </A>
+        </>
+      )}
+    </nav>
+  );
+}
+
+function Facts({ trace }: { trace: TraceDetail }) {
+  const [{ tz }] = useScope();
+  const now = useNow();
+  return (
+    <dl className="facts">
+      <div>
+        <dt>Spend</dt>
+        <dd>
+          <Amount amount={trace.spend} made={madeOf(trace)} style="trace" sign focusable />
+        </dd>
+      </div>
+      <div>
+        <dt>Duration</dt>
+        <dd>{duration(trace.duration_ms)}</dd>
+      </div>
+      <div>
+        <dt>Events</dt>
+        <dd>{count(trace.events.length)}</dd>
+      </div>
+      <div>
+        <dt>Tokens</dt>
+        <dd>{tokens(trace.tokens)}</dd>
+      </div>
+      {trace.agent !== null && (
+        <div>
+          <dt>Agent</dt>
+          <dd>{trace.agent}</dd>
+        </div>
+      )}
+      <div>
+        <dt>Started</dt>
+        <dd>{dayAndClock(new Date(trace.started_at), now, tz)}</dd>
+      </div>
+      <div>
+        <dt>Trace</dt>
+        <dd>
+          <button type="button" className="copyable mono" title="Copy the id" onClick={() => void copy(trace.trace_id, "Trace id copied")}>
+            {shortId(trace.trace_id, 24)}
+          </button>
+        </dd>
+      </div>
+    </dl>
+  );
+}
+
+const ICONS: Record<Event["type"], IconName> = { llm: "llm", tool: "tools", log: "log", trace: "traces", custom: "custom" };
+
+function Waterfall({ trace, all, chosen, onChoose }: { trace: TraceDetail; all: readonly Lane[]; chosen: string | null; onChoose: (id: string) => void }) {
+  const [opened, setOpened] = useState<readonly string[]>([]);
+  const whole = span(all);
+  const lines = folded(all, chosen).flatMap((line): readonly Line[] => (isFold(line) && opened.includes(line.first.event.id) ? line.folded : [line]));
+  const kinds = new Set(all.map((lane) => lane.kind));
+  const [ref, width] = useWidth<HTMLDivElement>();
+  return (
+    <>
+      <div className="waterfall" role="table" aria-label="Events in order">
+        <div role="rowgroup">
+          <div className="fall-row fall-head" role="row">
+            <span role="columnheader">Event</span>
+            <span role="columnheader" className="fall-cost">
+              USD
+            </span>
+            <span role="columnheader" ref={ref as never} className="lane">
+              <span className="hidden">Time</span>
+              <svg width={width} height="28" aria-hidden="true">
+                {timeTicks(whole).map((tick, index) => (
+                  <text key={tick} x={(tick / whole) * width} y="18" textAnchor={index === 0 ? "start" : (tick / whole) * width > width - 24 ? "end" : "middle"}>
+                    {tick === 0 ? "0" : duration(tick)}
+                  </text>
+                ))}
+              </svg>
+            </span>
+          </div>
+        </div>
+        <div role="rowgroup">
+          {lines.map((line) =>
+            isFold(line) ? (
+              <div className="fall-row fall-fold" role="row" key={line.first.event.id}>
+                <span role="cell" className="fall-name" data-depth={Math.min(line.first.depth, 6)}>
+                  <button type="button" onClick={() => setOpened([...opened, line.first.event.id])}>
+                    <Icon name={ICONS[line.first.event.type]} />
+                    {nameOf(line.first.event)} <span className="dim">× {line.folded.length}, show all</span>
+                  </button>
+                </span>
+                <span role="cell" className="fall-cost">
+                  <FoldCost lanes={line.folded} />
+                </span>
+                <span role="cell" className="lane">
+                  <svg width={width} height="33" aria-hidden="true">
+                    {line.folded.map((lane) => (
+                      <LaneShape key={lane.event.id} lane={lane} whole={whole} width={width} bare />
+                    ))}
+                  </svg>
+                </span>
+              </div>
+            ) : (
+              <FallRow key={line.event.id} lane={line} whole={whole} width={width} chosen={line.event.id === chosen} onChoose={onChoose} />
+            ),
+          )}
+        </div>
+        <div role="rowgroup">
+          <div className="fall-row fall-total" role="row">
+            <span role="rowheader">Total</span>
+            <span role="cell" className="fall-cost">
+              <Amount amount={trace.spend} made={madeOf(trace)} style="trace" sign />
+            </span>
+            <span role="cell" className="fall-note">
+              {trace.unpriced_events > 0 ? `at least: ${plural(trace.unpriced_events, "event")} without a price yet` : ""}
+            </span>
+          </div>
+        </div>
+      </div>
+      <Legend kinds={kinds} />
+    </>
+  );
+}
+
+function FallRow({ lane, whole, width, chosen, onChoose }: { lane: Lane; whole: number; width: number; chosen: boolean; onChoose: (id: string) => void }) {
+  const { event } = lane;
+  const [params] = useParams();
+  const link = useRef<HTMLAnchorElement>(null);
+  useEffect(() => {
+    if (chosen) link.current?.scrollIntoView({ block: "nearest" });
+  }, [chosen]);
+  const next = new URLSearchParams(params);
+  next.set("event", event.id);
+  return (
+    // eslint-disable-next-line jsx-a11y/click-events-have-key-events, jsx-a11y/interactive-supports-focus -- the link in its first cell is the keyboard's way
+    <div className={chosen ? "fall-row go chosen" : "fall-row go"} role="row" onClick={() => onChoose(event.id)}>
+      <span role="cell" className="fall-name" data-depth={Math.min(lane.depth, 6)}>
+        <a
+          ref={link}
+          href={`?${next.toString()}`}
+          aria-current={chosen ? "true" : undefined}
+          onClick={(press) => {
+            if (press.ctrlKey || press.metaKey || press.shiftKey) {
+              press.stopPropagation();
+              return;
+            }
+            press.preventDefault();
+          }}
+        >
+          <Icon name={ICONS[event.type]} />
+          <span className="fall-text">
+            {nameOf(event)} {event.model !== null && <span className="mono dim">{event.model}</span>}
+          </span>
+        </a>
+        {event.status === "error" && <Mark kind="error">{event.error_code ?? "error"}</Mark>}
+      </span>
+      <span role="cell" className="fall-cost">
+        <EventCost event={event} />
+      </span>
+      <span role="cell" className="lane">
+        <svg width={width} height="33" role="img" aria-label={laneWords(lane)}>
+          {timeTicks(whole).map((tick) => (
+            <path key={tick} className="tick" d={`M${(tick / whole) * width} 0V33`} />
+          ))}
+          <LaneShape lane={lane} whole={whole} width={width} />
+        </svg>
+      </span>
+    </div>
+  );
+}
+
+function laneWords(lane: Lane): string {
+  const kind = lane.kind === "failed" ? "failed, " : lane.kind === "interrupted" ? "interrupted, " : lane.kind === "unpriced" ? "no price, " : "";
+  return `${kind}from ${duration(lane.start)}${lane.length > 0 ? ` for ${duration(lane.length)}` : ""}`;
+}
+
+/** The eight kinds of money, for one event. */
+export function EventCost({ event }: { event: Event }) {
+  if (event.price_status === "unpriced") return <Mark kind="unpriced">no price</Mark>;
+  // An own tool, a log line, a block: the question of cost does not apply.
+  if (event.type !== "llm" && (event.cost === null || event.price_status === "none")) return <NotApplicable />;
+  return <Amount amount={event.cost} made={{ status: event.price_status }} style="trace" />;
+}
+
+function FoldCost({ lanes: held }: { lanes: readonly Lane[] }) {
+  if (held.every(({ event }) => event.type !== "llm" && event.price_status === "none")) return <NotApplicable />;
+  return <Amount amount={exact(sum(held.map(({ event }) => event.cost)))} style="trace" />;
+}
+
+const NAME_WIDTH = 52;
+
+function LaneShape({ lane, whole, width, bare = false }: { lane: Lane; whole: number; width: number; bare?: boolean }) {
+  const x = (lane.start / whole) * width;
+  const long = Math.max(2.5, (lane.length / whole) * width);
+  const end = Math.min(x + long, width);
+  const start = Math.min(x, width - 2.5);
+  const bar = { x: start, y: 11, width: Math.max(2.5, end - start), height: 11, rx: 2 };
+  const thin = { ...bar, y: 13, height: 7, rx: 1.5 };
+  const waiting = lane.length > 0 ? (lane.waiting / lane.length) * bar.width : 0;
+  // The duration stands beside the bar, left of it near the edge.
+  const flips = end > width - NAME_WIDTH;
+  return (
+    <>
+      {lane.kind === "llm" && (
+        <>
+          <rect className="lane-wait" {...bar} />
+          <rect className="lane-llm" {...bar} x={bar.x + waiting} width={Math.max(0, bar.width - waiting)} />
+        </>
+      )}
+      {lane.kind === "tool" && <rect className="lane-tool" {...thin} />}
+      {lane.kind === "failed" && <rect className="lane-failed" {...thin} />}
+      {lane.kind === "block" && <rect className="lane-block" {...thin} y={15} height={3} />}
+      {lane.kind === "unpriced" && <rect className="lane-unpriced" {...bar} />}
+      {lane.kind === "interrupted" && (
+        <>
+          <rect className="lane-interrupted" {...bar} y={11.5} height={10} />
+          <rect className="lane-wait" {...bar} width={waiting} />
+        </>
+      )}
+      {lane.kind === "point" && <circle className="lane-point" cx={start + 2} cy="16.5" r="2.5" />}
+      {!bare && lane.length > 0 && (
+        <text x={flips ? start - 7 : end + 7} y="20.5" textAnchor={flips ? "end" : "start"}>
+          {duration(lane.length)}
+        </text>
+      )}
+    </>
+  );
+}
+
+const LEGEND: readonly [Lane["kind"], string][] = [
+  ["block", "the traced block"],
+  ["llm", "waiting, then streaming"],
+  ["tool", "tool"],
+  ["interrupted", "interrupted, cost estimated"],
+  ["unpriced", "no price"],
+  ["failed", "failed"],
+];
+
+/** What the shapes mean; only those that are there. */
+function Legend({ kinds }: { kinds: ReadonlySet<Lane["kind"]> }) {
+  return (
+    <p className="key-line">
+      {LEGEND.filter(([kind]) => kinds.has(kind)).map(([kind, words]) => (
+        <span key={kind}>
+          <svg className="lane" width="18" height="8" aria-hidden="true">
+            {kind === "llm" && (
+              <>
+                <rect className="lane-wait" width="18" height="8" rx="2" />
+                <rect className="lane-llm" x="7" width="11" height="8" rx="2" />
+              </>
+            )}
+            {(kind === "tool" || kind === "failed") && <rect className={`lane-${kind}`} y="1.5" width="18" height="5" rx="1.5" />}
+            {kind === "block" && <rect className="lane-block" y="2.5" width="18" height="3" rx="1.5" />}
+            {(kind === "interrupted" || kind === "unpriced") && <rect className={`lane-${kind}`} x=".5" y=".5" width="17" height="7" rx="2" />}
+          </svg>
+          {words}
+        </span>
+      ))}
+    </p>
+  );
+}
+
+function Tags({ tags, userId }: { tags: Record<string, string>; userId: string | null }) {
+  const [scope] = useScope();
+  const all = [...(userId === null ? [] : [["userId", userId] as const]), ...Object.entries(tags).filter(([key]) => key !== "userId")];
+  return (
+    <section className="section tags">
+      <header>
+        <h2>Tags</h2>
+      </header>
+      {all.length === 0 && <p className="dim">This trace carries no tag.</p>}
+      <div className="tag-list">
+        {all.map(([key, value]) => (
+          <A
+            key={key}
+            className="pill tag"
+            title="Traces with this tag"
+            to={href(pathOf("traces"), scopePairs({ ...scope, filters: withFilter(scope.filters, { field: key === "userId" ? "userId" : `tag.${key}`, exclude: false, values: [value] }) }))}
+          >
+            {key} <i>is</i> {value}
+          </A>
+        ))}
+      </div>
+    </section>
+  );
+}
+
+function NoSuchTrace({ traceId }: { traceId: string }) {
+  const link = useLink();
+  useKey("Escape", () => go(link("traces")));
+  return (
+    <div className="page">
+      <div className="head">
+        <h1>There is no such trace</h1>
+      </div>
+      <div className="fail">
+        <p>
+          No event of this account carries the trace id <code>{traceId}</code>, or this key may not see it.
+        </p>
+        <div className="fail-actions">
+          <A className="button" to={link("traces")}>
+            All traces
+          </A>
+        </div>
+      </div>
+    </div>
+  );
+}

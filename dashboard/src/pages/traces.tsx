@@ -1,0 +1,118 @@
+import { useState } from "react";
+import { asked, useAnswer } from "../api/answers";
+import { API, Problem, get } from "../api/client";
+import type { Answer, Event, Trace, TraceDetail, TraceList } from "../api/types";
+import { Answered } from "../parts/card";
+import { CopyCurl, Export, Segments } from "../parts/controls";
+import { Find } from "../parts/find";
+import { LedgerSkeleton } from "../parts/ledger";
+import { PAGE_ROWS, Pager } from "../parts/pager";
+import { PhoneAsOf } from "../parts/phone-list";
+import { TraceTable } from "../parts/trace-table";
+import { count } from "../format/count";
+import { go, useLink, useParams, useScope } from "../state/address";
+import { usePaging } from "../state/paging";
+import { type Scope, optional, withFilter } from "../state/scope";
+import { Empty } from "./empty";
+import { LateNotice } from "./late";
+
+export const TRACE_SORTS = [
+  { value: "newest", label: "Newest" },
+  { value: "costliest", label: "Costliest" },
+  { value: "slowest", label: "Slowest" },
+] as const;
+export type TraceSort = (typeof TRACE_SORTS)[number]["value"];
+const SORT_COLUMNS: Record<TraceSort, string | null> = { newest: null, costliest: "-spend", slowest: "-duration_ms" };
+
+export function traceSort(text: string | null): TraceSort {
+  return TRACE_SORTS.find((sort) => sort.value === text)?.value ?? "newest";
+}
+
+/** The question of a list of traces, as every such list asks it. */
+export function traceQuestion(scope: Scope, sort: TraceSort, cursor: string | null) {
+  return asked(scope, [["limit", String(PAGE_ROWS)], ...optional("sort", SORT_COLUMNS[sort]), ...optional("cursor", cursor)], { compare: false });
+}
+
+export function Traces() {
+  const [params, change] = useParams();
+  const [scope] = useScope();
+  const link = useLink();
+  const paging = usePaging();
+  const failed = params.get("list") === "failed";
+  const sort = traceSort(params.get("list"));
+  const narrowed: Scope = failed ? { ...scope, filters: withFilter(scope.filters, { field: "status", exclude: false, values: ["error"] }) } : scope;
+  const answer = useAnswer<TraceList>("traces", traceQuestion(narrowed, sort, paging.cursor));
+  const [missed, setMissed] = useState<string | null>(null);
+
+  const find = async (id: string): Promise<void> => {
+    setMissed(null);
+    if (id === "") return;
+    try {
+      await get<Answer<TraceDetail>>(`${API}/traces/${encodeURIComponent(id)}`, []);
+      go(link("traces", id));
+    } catch (error) {
+      const event = error instanceof Problem && error.status === 404 ? await eventOf(id) : null;
+      if (event?.trace_id != null) go(link("traces", event.trace_id, [["event", event.id]]));
+      else setMissed(id);
+    }
+  };
+
+  if (answer.data && answer.data.totals.events === 0 && !answer.isPlaceholderData && !failed) return <Empty scope={scope} unattributed={null} />;
+  return (
+    <div className="page">
+      <div className="head">
+        <h1>Traces</h1>
+        <PhoneAsOf />
+        <Segments
+          label="Which traces"
+          value={failed ? "failed" : sort}
+          options={[...TRACE_SORTS, { value: "failed", label: "Failed" }]}
+          onChoose={(value) => change({ list: value === "newest" ? null : value, cursor: null, page: null })}
+        />
+        <div className="tools">
+          <Find label="Find a trace or event id" value="" settles={false} onFind={(id) => void find(id)} />
+          <CopyCurl path="traces" pairs={traceQuestion(narrowed, sort, null)} filters={narrowed.filters.length} />
+          <Export path="traces" pairs={traceQuestion(narrowed, sort, null).filter(([name]) => name !== "limit")} name="traces" />
+        </div>
+      </div>
+      <LateNotice />
+      {missed !== null && (
+        <p className="notice" role="alert">
+          <span>
+            No trace and no event has the id <code>{missed}</code>.
+          </span>
+        </p>
+      )}
+      <Answered answer={answer} what="This table" skeleton={<LedgerSkeleton columns={SKELETON} rows={15} />}>
+        {(body) => (
+          <>
+            <TraceTable body={body} linkTo={(trace: Trace) => link("traces", trace.trace_id)} first={paging.page === 1 && sort === "newest"} withUser withUntraced={!failed} />
+            <Pager paging={paging} nextCursor={body.next_cursor}>
+              {(paging.page - 1) * PAGE_ROWS + 1} – {(paging.page - 1) * PAGE_ROWS + body.data.length} of {count(body.totals.traces)} traces.
+            </Pager>
+          </>
+        )}
+      </Answered>
+    </div>
+  );
+}
+
+async function eventOf(id: string): Promise<Event | null> {
+  try {
+    return (await get<Answer<Event>>(`${API}/events/${encodeURIComponent(id)}`, [])).data;
+  } catch {
+    return null;
+  }
+}
+
+const SKELETON = [
+  { label: "Started", width: 64 },
+  { label: "User", width: 140 },
+  { label: "Operation", width: 90 },
+  { label: "Agent", width: 90 },
+  { label: "Spend, USD", numeric: true },
+  { label: "Events", numeric: true, width: 24 },
+  { label: "Tokens", numeric: true, width: 38 },
+  { label: "Duration", numeric: true, width: 110 },
+  { label: "Notes", width: 60 },
+];

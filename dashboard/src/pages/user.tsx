@@ -1,0 +1,328 @@
+import { asked, useAnswer } from "../api/answers";
+import type { Answer, Group, List, Model, TraceList, UserDetail } from "../api/types";
+import { DayBars } from "../charts/day-bars";
+import { barsOf } from "../charts/day-data";
+import { DayTable } from "../charts/day-table";
+import { count, share as shareText, tokens } from "../format/count";
+import { divide, dollars, nanos, sum } from "../format/decimal";
+import { amountText, dollarText, mean, perMillion, roundText } from "../format/money";
+import { Amount, NotApplicable, UnpricedMark, madeOf } from "../parts/amount";
+import { A } from "../parts/bits";
+import { Answered } from "../parts/card";
+import { ChartOrTable, CopyCurl, Export, Segments } from "../parts/controls";
+import { Icon } from "../parts/icon";
+import { type Kpi, KpiSkeleton, Kpis } from "../parts/kpi";
+import { LedgerSkeleton } from "../parts/ledger";
+import { shareOf, slotOf } from "../parts/money-columns";
+import { PAGE_ROWS, Pager } from "../parts/pager";
+import { copy } from "../parts/toast";
+import { TraceTable } from "../parts/trace-table";
+import { go, href, pathOf, useLink, useParams, useScope } from "../state/address";
+import { useKey } from "../state/keys";
+import { useNow } from "../state/now";
+import { usePaging } from "../state/paging";
+import { type Filter, type Scope, scopePairs, withFilter } from "../state/scope";
+import { LateNotice } from "./late";
+import { TRACE_SORTS, traceQuestion, traceSort } from "./traces";
+import type { UserList } from "./users";
+
+/** One user: what they cost, against all others; where it goes; their traces. */
+export function UserPage({ userId }: { userId: string }) {
+  const [params, change] = useParams();
+  const [scope] = useScope();
+  const link = useLink();
+  const path = `users/${encodeURIComponent(userId)}`;
+  const filter: Filter = { field: "userId", exclude: false, values: [userId] };
+  const own: Scope = { ...scope, filters: withFilter(scope.filters, filter) };
+  const detail = useAnswer<Answer<UserDetail>>(path, asked(scope, [], { compare: false }));
+  // The same user as a row of the list, because rows are what is compared with the window before.
+  const row = useAnswer<UserList>("users", asked(own, [["limit", "1"]]));
+  const shows = params.get("show") === "table" ? "table" : "chart";
+  const show = (next: "chart" | "table"): void => change({ show: next === "table" ? "table" : null }, { replace: true });
+  useKey("t", () => show(shows === "table" ? "chart" : "table"));
+  useKey("Escape", () => go(link("users")));
+
+  if (detail.error?.status === 404) return <NeverSeen userId={userId} />;
+  const tags = detail.data?.data.tags ?? {};
+  return (
+    <div className="page">
+      <nav className="crumbs" aria-label="Breadcrumb">
+        <A to={link("users")}>Users</A>
+        <Icon name="right" small />
+        <Rank spend={detail.data?.data.spend ?? null} />
+      </nav>
+      <div className="head">
+        <h1 className="user-id">{userId}</h1>
+        <button type="button" className="button quiet icon-only" aria-label="Copy the id" title="Copy the id" onClick={() => void copy(userId, "Id copied")}>
+          <Icon name="copy" />
+        </button>
+        <span className="head-tags">
+          {Object.entries(tags)
+            .filter(([key]) => key !== "userId")
+            .slice(0, 4)
+            .map(([key, value]) => (
+              <A key={key} className="mark plain" to={href(pathOf("users"), scopePairs({ ...scope, filters: withFilter(scope.filters, { field: `tag.${key}`, exclude: false, values: [value] }) }))}>
+                {key} {value}
+              </A>
+            ))}
+          <UnpricedMark events={detail.data?.data.unpriced_events ?? 0} />
+        </span>
+        <div className="tools">
+          <CopyCurl path={path} pairs={asked(scope, [], { compare: false })} filters={scope.filters.length} />
+          <Export path="events" pairs={asked(own, [], { compare: false })} name="events" />
+        </div>
+      </div>
+      <LateNotice />
+      <Answered answer={detail} what="The key figures" skeleton={<KpiSkeleton labels={["Spend", "Against the mean", "Per trace", "Traces", "From cache"]} />}>
+        {(body) => <UserKpis user={body.data} row={row.data} />}
+      </Answered>
+      <div className="halves even">
+        <UserDays scope={own} shows={shows} onShow={show} row={row.data} />
+        <WhereItGoes scope={own} />
+      </div>
+      <UserTraces scope={own} sort={params.get("list")} onSort={(list) => change({ list: list === "newest" ? null : list, cursor: null, page: null }, { replace: true })} />
+    </div>
+  );
+}
+
+/** How many users of this window cost more: the server counts them by the amount. */
+function useAll(spend: string | null): UserList | undefined {
+  const [scope] = useScope();
+  const others: Scope = { ...scope, filters: scope.filters.filter((filter) => filter.field !== "userId") };
+  return useAnswer<UserList>("users", asked(others, [["limit", "1"], ["above", spend ?? "0"]], { compare: false }), spend !== null).data;
+}
+
+function Rank({ spend }: { spend: string | null }) {
+  const all = useAll(spend);
+  if (!all || spend === null || nanos(spend) === 0n) return <span>User</span>;
+  return (
+    <span>
+      Rank {count(all.totals.users_above + 1)} of {count(all.totals.users)}
+    </span>
+  );
+}
+
+function UserKpis({ user, row }: { user: UserDetail; row: UserList | undefined }) {
+  const [scope] = useScope();
+  const all = useAll(user.spend);
+  const mine = row?.data.find((one) => one.user_id === user.user_id);
+  const compared = scope.compare && row?.meta.previous !== undefined && mine !== undefined;
+  const before = compared ? (mine.previous ?? null) : undefined;
+  const average = all?.totals.mean_spend ?? null;
+  const perTrace = user.spend === null ? null : mean(nanos(user.spend), user.traces);
+  const earlierPerTrace = before?.spend == null ? undefined : mean(nanos(before.spend), before.traces);
+  const read = user.tokens_by_class.input_cache_read;
+  const input = read + user.tokens_by_class.input_uncached + user.tokens_by_class.input_cache_write;
+  const kpis: Kpi[] = [
+    {
+      label: "Spend",
+      value: user.spend === null ? "–" : <Amount amount={user.spend} made={madeOf(user)} sign focusable />,
+      now: user.spend,
+      before: before?.spend,
+      beforeText: before?.spend == null ? undefined : dollarText(before.spend),
+    },
+    {
+      label: "Against the mean",
+      value: factor(user.spend, average),
+      note: average === null ? null : `mean user ${dollarText(average)}`,
+    },
+    {
+      label: "Per trace",
+      value: perTrace === null ? "–" : <Amount amount={perTrace} sign focusable />,
+      now: perTrace,
+      before: earlierPerTrace,
+      beforeText: earlierPerTrace == null ? undefined : dollarText(earlierPerTrace),
+    },
+    { label: "Traces", value: count(user.traces), now: user.traces, before: before?.traces, beforeText: before == null ? undefined : count(before.traces) },
+    {
+      label: "From cache",
+      value: input > 0 ? shareText(read / input) : "–",
+      note: input > 0 ? `${tokens(read)} of ${tokens(input)} input tokens` : null,
+    },
+  ];
+  return <Kpis kpis={kpis} />;
+}
+
+function factor(spend: string | null, average: string | null): string {
+  if (spend === null || average === null || nanos(average) === 0n) return "–";
+  const tenths = divide(nanos(spend) * 10n, nanos(average));
+  return tenths >= 100n ? `${count(Number(divide(tenths, 10n)))}×` : `${tenths / 10n}.${tenths % 10n}×`;
+}
+
+function UserDays({ scope, shows, onShow, row }: { scope: Scope; shows: "chart" | "table"; onShow: (shows: "chart" | "table") => void; row: UserList | undefined }) {
+  const now = useNow();
+  const hourly = "preset" in scope.window && scope.window.preset === "1d";
+  const answer = useAnswer<List<Group>>("overview", asked(scope, [["group_by", hourly ? "hour" : "day"], ["limit", "1000"]], { compare: false }));
+  const before = row?.data[0]?.previous;
+  const span = row?.meta.previous;
+  const days = span ? Math.max(1, Math.round((Date.parse(span.to) - Date.parse(span.from)) / (hourly ? 3_600_000 : 86_400_000))) : 1;
+  const average = before?.spend == null ? null : divide(nanos(before.spend), BigInt(days));
+  return (
+    <section className="section">
+      <header>
+        <h2>{hourly ? "Spend an hour" : "Spend a day"}</h2>
+        <div className="right">
+          <ChartOrTable shows={shows} onChoose={onShow} />
+        </div>
+      </header>
+      <Answered answer={answer} what="This chart" skeleton={<div className="chart-room low" />}>
+        {(body) => {
+          const bars = barsOf(body.data, [], [], true, scope.tz, now, hourly);
+          const series = [{ name: "spend", color: 1 }];
+          if (shows === "table") return <DayTable bars={bars} series={series} first={hourly ? "Hour" : "Day"} />;
+          return (
+            <DayBars
+              title="Spend a day"
+              series={series}
+              bars={bars}
+              height={200}
+              average={average === null || average === 0n ? undefined : { value: dollars(average), text: `${roundText(average)} ${hourly ? "an hour" : "a day"}`, note: "before" }}
+            />
+          );
+        }}
+      </Answered>
+    </section>
+  );
+}
+
+const MODELS = 5;
+
+function WhereItGoes({ scope }: { scope: Scope }) {
+  const answer = useAnswer<List<Model>>("models", asked(scope, [["limit", String(MODELS)]], { compare: false }));
+  return (
+    <section className="section">
+      <header>
+        <h2>Where it goes</h2>
+        <div className="right dim">by model</div>
+      </header>
+      <Answered answer={answer} what="This table" skeleton={<div className="chart-room low" />}>
+        {({ data, totals, rest }) => {
+          const hasRest = rest != null && (rest.calls > 0 || sum([rest.spend]) > 0n);
+          const slot = slotOf([...data, rest, totals]);
+          const rate = (spend: string | null, used: number) => {
+            const amount = spend === null ? null : perMillion(spend, used);
+            return amount === null ? <NotApplicable /> : amountText(amount);
+          };
+          return (
+            <table className="ledger legend">
+              <caption className="hidden">Spend by model</caption>
+              <thead>
+                <tr>
+                  <th scope="col">Model</th>
+                  <th scope="col" className="numeric narrow-off">
+                    Tokens
+                  </th>
+                  <th scope="col" className="numeric narrow-off">
+                    USD per 1M
+                  </th>
+                  <th scope="col" className={`numeric slot slot-${slot}`}>
+                    Spend, USD
+                  </th>
+                  <th scope="col" className="numeric">
+                    Share
+                  </th>
+                </tr>
+              </thead>
+              <tbody>
+                {data.map((model) => (
+                  <tr key={`${model.provider ?? ""}/${model.model ?? ""}`}>
+                    <td className={model.model === null ? "" : "id"}>{model.model ?? "tools"}</td>
+                    <td className="numeric narrow-off">{tokens(model.tokens)}</td>
+                    <td className="numeric mid narrow-off">{rate(model.spend, model.tokens)}</td>
+                    <td className={`numeric slot slot-${slot}`}>
+                      <Amount amount={model.spend} made={madeOf(model)} />
+                    </td>
+                    <td className="numeric mid">{model.spend === null ? <NotApplicable /> : shareText(model.share)}</td>
+                  </tr>
+                ))}
+              </tbody>
+              <tfoot>
+                {hasRest && (
+                  <tr className="rest">
+                    <th scope="row">Other models</th>
+                    <td className="numeric narrow-off">{tokens(rest.tokens)}</td>
+                    <td className="numeric narrow-off">{rate(rest.spend, rest.tokens)}</td>
+                    <td className={`numeric slot slot-${slot}`}>
+                      <Amount amount={rest.spend} made={madeOf(rest)} />
+                    </td>
+                    <td className="numeric mid">{shareText(shareOf(rest, totals))}</td>
+                  </tr>
+                )}
+                <tr className="total">
+                  <th scope="row">Total</th>
+                  <td className="numeric narrow-off">{tokens(totals.tokens)}</td>
+                  <td className="numeric narrow-off">{rate(totals.spend, totals.tokens)}</td>
+                  <td className={`numeric slot slot-${slot}`}>
+                    <Amount amount={totals.spend} made={madeOf(totals)} sign focusable />
+                  </td>
+                  <td className="numeric">100%</td>
+                </tr>
+              </tfoot>
+            </table>
+          );
+        }}
+      </Answered>
+    </section>
+  );
+}
+
+function UserTraces({ scope, sort, onSort }: { scope: Scope; sort: string | null; onSort: (sort: string) => void }) {
+  const paging = usePaging();
+  const chosen = traceSort(sort);
+  const answer = useAnswer<TraceList>("traces", traceQuestion(scope, chosen, paging.cursor));
+  return (
+    <section className="section">
+      <header>
+        <h2>Traces</h2>
+        {answer.data && <span className="dim">{count(answer.data.totals.traces)}</span>}
+        <div className="right">
+          <Segments small label="Order" value={chosen} options={TRACE_SORTS} onChoose={onSort} />
+        </div>
+      </header>
+      <Answered answer={answer} what="This table" skeleton={<LedgerSkeleton columns={[{ label: "Started", width: 64 }, { label: "Operation" }, { label: "Spend, USD", numeric: true }, { label: "Duration", numeric: true }]} rows={7} />}>
+        {(body) =>
+          body.data.length === 0 ? (
+            <p className="nothing">No trace of this user in this window.</p>
+          ) : (
+            <>
+              <TraceTable
+                body={body}
+                linkTo={(trace) => href(pathOf("traces", trace.trace_id), scopePairs(scope))}
+                first={paging.page === 1 && chosen === "newest"}
+                withUser={false}
+                withUntraced
+              />
+              <Pager paging={paging} nextCursor={body.next_cursor}>
+                {(paging.page - 1) * PAGE_ROWS + 1} – {(paging.page - 1) * PAGE_ROWS + body.data.length} of {count(body.totals.traces)} traces.
+              </Pager>
+            </>
+          )
+        }
+      </Answered>
+    </section>
+  );
+}
+
+function NeverSeen({ userId }: { userId: string }) {
+  const link = useLink();
+  return (
+    <div className="page">
+      <nav className="crumbs" aria-label="Breadcrumb">
+        <A to={link("users")}>Users</A>
+      </nav>
+      <div className="head">
+        <h1 className="user-id">{userId}</h1>
+      </div>
+      <div className="fail">
+        <h3>This user was never seen</h3>
+        <p>No event of this account carries this userId. Ids are compared verbatim: case and spaces count.</p>
+        <div className="fail-actions">
+          <A className="button" to={link("users")}>
+            All users
+          </A>
+        </div>
+      </div>
+    </div>
+  );
+}
+

@@ -1,0 +1,150 @@
+import { type ReactNode, useEffect, useState } from "react";
+import type { Asked } from "../api/answers";
+import { Problem } from "../api/client";
+import type { Meta } from "../api/types";
+import { clock } from "../format/time";
+import { useScope } from "../state/address";
+import { Icon } from "./icon";
+
+const SKELETON_AFTER_MS = 150;
+
+/**
+ * What one card's answer goes through: nothing for 150 ms, a skeleton in the real geometry, the answer, the old answer without
+ * its colour while another question is asked, and an error of the same size that keeps the last good answer at hand.
+ */
+export function Answered<Body extends { meta: Meta }>({
+  answer,
+  what,
+  skeleton,
+  children,
+}: {
+  answer: Asked<Body>;
+  /** "This table", "This chart". */
+  what: string;
+  skeleton: ReactNode;
+  children: (body: Body) => ReactNode;
+}) {
+  const [showsOld, setShowsOld] = useState(false);
+  const slow = useSlow(answer.isPending);
+  const { data, error, lastGood } = answer;
+  const stale = answer.isPlaceholderData;
+  const failed = error !== null && !answer.isFetching;
+
+  if (data !== undefined && !failed) {
+    return (
+      <div className={stale ? "answered stale" : "answered"} aria-busy={stale}>
+        {stale && <div className="progress" />}
+        {children(data)}
+      </div>
+    );
+  }
+  const old = data ?? lastGood;
+  if (failed && old !== undefined && (showsOld || data !== undefined)) {
+    return (
+      <div className="answered">
+        <FailLine answer={answer} error={error} meta={old.meta} />
+        <div className="stale">{children(old)}</div>
+      </div>
+    );
+  }
+  if (error !== null) {
+    return (
+      <Failed what={what} error={error} onAgain={() => void answer.refetch()} busy={answer.isFetching}>
+        {old !== undefined && (
+          <button type="button" className="button quiet" onClick={() => setShowsOld(true)}>
+            Show <LocalClock at={old.meta.as_of} />
+          </button>
+        )}
+      </Failed>
+    );
+  }
+  return slow ? skeleton : <div className="waiting-room" aria-busy="true" />;
+}
+
+/** The old answer stands below; this line says so. */
+function FailLine({ answer, error, meta }: { answer: { refetch: () => unknown; isFetching: boolean }; error: Problem; meta: Meta }) {
+  return (
+    <div className="fail-line" role="alert">
+      <Icon name="warning" />
+      <span>
+        {sentence(error)} Shown is the answer of <LocalClock at={meta.as_of} />.
+      </span>
+      <code>{reference(error)}</code>
+      <button type="button" className="button" onClick={() => void answer.refetch()}>
+        <Icon name="again" />
+        Try again
+      </button>
+    </div>
+  );
+}
+
+export function Failed({
+  what,
+  error,
+  onAgain,
+  busy,
+  children,
+}: {
+  what: string;
+  error: Problem;
+  onAgain: () => void;
+  busy: boolean;
+  children?: ReactNode;
+}) {
+  return (
+    <div className="fail" role="alert">
+      <h3>
+        <Icon name="warning" />
+        {what} did not load
+      </h3>
+      <p>
+        {sentence(error)} {safe(error)}
+      </p>
+      <div className="fail-actions">
+        <button type="button" className="button" onClick={onAgain} disabled={busy}>
+          <Icon name="again" />
+          Try again
+        </button>
+        {children}
+        <code>{reference(error)}</code>
+      </div>
+    </div>
+  );
+}
+
+/** What failed, in our words by its kind; the server's detail only where it says what the reader can change. */
+function sentence(error: Problem): string {
+  if (error.status === 0) return error.detail;
+  if (error.status === 429) return "Too many questions at once; this one was turned away.";
+  if (error.status === 503 || error.status === 504) return "The store did not answer in time.";
+  if (error.status >= 500) return "The server could not answer this question.";
+  if (error.status === 403) return "This key may not ask that.";
+  const where = error.parameters.length > 0 ? ` (${error.parameters.join(", ")})` : "";
+  return `The server refused the question${where}: ${error.detail.replace(/\.?$/, ".")}`;
+}
+
+function safe(error: Problem): string {
+  return error.status >= 500 || error.status === 0 ? "Nothing is lost: events are still being taken, and the other cards stand." : "";
+}
+
+function reference(error: Problem): string {
+  return error.requestId === null ? error.code : `${error.code} · ${error.requestId}`;
+}
+
+function LocalClock({ at }: { at: string }) {
+  const [{ tz }] = useScope();
+  return <>{clock(new Date(at), tz, false)}</>;
+}
+
+function useSlow(pending: boolean): boolean {
+  const [slow, setSlow] = useState(false);
+  useEffect(() => {
+    if (!pending) return;
+    const timer = window.setTimeout(() => setSlow(true), SKELETON_AFTER_MS);
+    return () => {
+      window.clearTimeout(timer);
+      setSlow(false);
+    };
+  }, [pending]);
+  return slow;
+}

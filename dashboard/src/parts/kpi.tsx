@@ -1,0 +1,58 @@
+import type { ReactNode } from "react";
+import { Change } from "./delta";
+
+export interface Kpi {
+  readonly label: string;
+  readonly value: ReactNode;
+  /** The number it is compared with, and how it reads; or a line of its own. */
+  readonly now?: string | number | null | undefined;
+  readonly before?: string | number | null | undefined;
+  readonly beforeText?: string | undefined;
+  readonly note?: ReactNode;
+}
+
+/** Numbers on hairlines, no boxes. The first is the one the page is about. */
+export function Kpis({ kpis }: { kpis: readonly Kpi[] }) {
+  return (
+    <dl className="kpis">
+      {kpis.map((kpi) => (
+        <div className="kpi" key={kpi.label}>
+          <dt>{kpi.label}</dt>
+          <dd>
+            {kpi.value}
+            <div className="kpi-note">
+              {kpi.note ??
+                (kpi.beforeText === undefined ? null : (
+                  <>
+                    <Change now={kpi.now} before={kpi.before} /> from {kpi.beforeText}
+                  </>
+                ))}
+            </div>
+          </dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+export function KpiSkeleton({ labels }: { labels: readonly string[] }) {
+  return (
+    <dl className="kpis" aria-busy="true">
+      {labels.map((label) => (
+        <div className="kpi" key={label}>
+          <dt>{label}</dt>
+          <dd>
+            <svg className="skeleton" width="96" height="32" aria-hidden="true">
+              <rect y="8" width="96" height="18" rx="4" />
+            </svg>
+            <div className="kpi-note">
+              <svg className="skeleton" width="120" height="18" aria-hidden="true">
+                <rect y="4" width="120" height="10" rx="3" />
+              </svg>
+            </div>
+          </dd>
+        </div>
+      ))}
+    </dl>
+  );
+}

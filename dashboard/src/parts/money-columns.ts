@@ -1,0 +1,18 @@
+import type { Measures } from "../api/types";
+import { type MoneyStyle, money } from "../format/money";
+
+/** The slot that a column of amounts needs past its cents: as wide as the longest tail, none where all end at the cents. */
+export function slotOf(rows: readonly (Pick<Measures, "spend"> | null | undefined)[], style: MoneyStyle = "table"): number {
+  return Math.max(0, ...rows.map((row) => (row?.spend == null ? 0 : money(row.spend, style).tail.length)));
+}
+
+/** For lengths on screen: an unknown amount has none. */
+export function spendNumber(row: Pick<Measures, "spend">): number {
+  return row.spend === null ? 0 : Number(row.spend);
+}
+
+/** A row's part of the total, for rows that the API sends no share with. */
+export function shareOf(row: Pick<Measures, "spend">, total: Pick<Measures, "spend">): number {
+  const whole = spendNumber(total);
+  return whole > 0 ? spendNumber(row) / whole : 0;
+}

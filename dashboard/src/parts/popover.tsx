@@ -1,0 +1,94 @@
+import { type ReactNode, type Ref, useCallback, useId, useImperativeHandle, useRef, useState } from "react";
+import { flushSync } from "react-dom";
+
+export interface PopoverHandle {
+  open: () => void;
+  close: () => void;
+}
+
+/**
+ * The browser's own popover: top layer, Esc, a click beside it closes it, focus goes back to the button. Placed here under its
+ * button; on a phone the styles make it a sheet at the bottom.
+ */
+export function Popover({
+  label,
+  button,
+  buttonClass = "button",
+  buttonLabel,
+  align = "start",
+  disabled = false,
+  className = "",
+  handle,
+  children,
+}: {
+  label: string;
+  button: ReactNode;
+  buttonClass?: string;
+  buttonLabel?: string;
+  align?: "start" | "end";
+  disabled?: boolean;
+  className?: string;
+  handle?: Ref<PopoverHandle>;
+  children: (close: () => void) => ReactNode;
+}) {
+  const id = useId();
+  const anchor = useRef<HTMLButtonElement>(null);
+  const sheet = useRef<HTMLDivElement>(null);
+  const [isOpen, setOpen] = useState(false);
+
+  const close = useCallback(() => sheet.current?.hidePopover(), []);
+  useImperativeHandle(handle, () => ({ open: () => sheet.current?.showPopover(), close }), [close]);
+
+  const place = useCallback(() => {
+    const [button, panel] = [anchor.current, sheet.current];
+    if (!button || !panel) return;
+    const at = button.getBoundingClientRect();
+    panel.style.top = `${at.bottom + 6}px`;
+    panel.style.maxHeight = `${Math.max(200, innerHeight - at.bottom - 18)}px`;
+    if (align === "end") {
+      panel.style.right = `${Math.max(8, document.documentElement.clientWidth - at.right)}px`;
+    } else {
+      panel.style.left = `${Math.max(8, Math.min(at.left, innerWidth - panel.offsetWidth - 8))}px`;
+    }
+  }, [align]);
+
+  return (
+    <>
+      <button
+        ref={anchor}
+        type="button"
+        className={buttonClass}
+        popoverTarget={id}
+        aria-haspopup="dialog"
+        aria-expanded={isOpen}
+        aria-label={buttonLabel}
+        disabled={disabled}
+      >
+        {button}
+      </button>
+      <div
+        ref={sheet}
+        id={id}
+        popover="auto"
+        role="dialog"
+        aria-label={label}
+        className={`popover ${className}`}
+        onBeforeToggle={(event) => {
+          if (event.target !== event.currentTarget) return;
+          const opens = event.newState === "open";
+          // What it holds is drawn before it shows, so that it can be placed and take the focus.
+          if (opens) flushSync(() => setOpen(true));
+          else setOpen(false);
+        }}
+        onToggle={(event) => {
+          if (event.target !== event.currentTarget || event.newState !== "open") return;
+          place();
+          const first = sheet.current?.querySelector<HTMLElement>("[data-autofocus], input, [aria-selected=true], button, a");
+          first?.focus();
+        }}
+      >
+        {isOpen ? children(close) : null}
+      </div>
+    </>
+  );
+}

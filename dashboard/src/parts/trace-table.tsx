@@ -1,0 +1,123 @@
+import type { Measures, Trace, TraceList } from "../api/types";
+import { count, duration, tokens } from "../format/count";
+import { exact, nanos, sum } from "../format/decimal";
+import { fullTime, listTime } from "../format/time";
+import { useScope } from "../state/address";
+import { useNow } from "../state/now";
+import { Amount, Mark, UnpricedMark, madeOf } from "./amount";
+import { A, shortId } from "./bits";
+import { type Column, type FootRow, Ledger } from "./ledger";
+import { slotOf } from "./money-columns";
+
+/** Traces, newest first or as the list says, with what is not shown, what stands outside any trace, and the total. */
+export function TraceTable({
+  body,
+  linkTo,
+  first,
+  withUser,
+  withUntraced,
+}: {
+  body: TraceList;
+  linkTo: (trace: Trace) => string;
+  /** The newest page: what is not shown is earlier. */
+  first: boolean;
+  withUser: boolean;
+  /** Whether events outside any trace are part of the total. */
+  withUntraced: boolean;
+}) {
+  const [scope] = useScope();
+  const now = useNow();
+  const { data, totals, untraced } = body;
+  const longest = Math.max(1, ...data.map((trace) => trace.duration_ms));
+  const columns: Column<Trace>[] = [
+    {
+      id: "started",
+      label: "Started",
+      className: "mid",
+      cell: (trace) => (
+        <A to={linkTo(trace)} rowLink>
+          <time dateTime={trace.started_at} title={fullTime(new Date(trace.started_at), scope.tz)}>
+            {listTime(new Date(trace.started_at), now, scope.tz)}
+          </time>
+        </A>
+      ),
+    },
+    ...(withUser ? [{ id: "user", label: "User", cell: (trace: Trace) => (trace.user_id === null ? <span className="dim">(unattributed)</span> : <span className="id">{shortId(trace.user_id)}</span>) }] : []),
+    { id: "name", label: "Operation", cell: (trace) => <span className="clip-cell">{trace.name ?? <span className="dim mono">{shortId(trace.trace_id, 24)}</span>}</span> },
+    { id: "agent", label: "Agent", className: "mid", cell: (trace) => trace.agent },
+    { id: "spend", label: "Spend, USD", numeric: true, slot: slotOf(data, "trace"), cell: (trace) => <Amount amount={trace.spend} made={madeOf(trace)} style="trace" /> },
+    { id: "events", label: "Events", numeric: true, cell: (trace) => count(trace.events) },
+    { id: "tokens", label: "Tokens", numeric: true, cell: (trace) => tokens(trace.tokens) },
+    ...(withUser ? [] : [{ id: "models", label: "Models", className: "mono mid", cell: (trace: Trace) => <ModelsOf trace={trace} /> }]),
+    {
+      id: "duration",
+      label: "Duration",
+      numeric: true,
+      cell: (trace) => (
+        <div className="duration">
+          {withUser && (
+            <svg className="bar grey" viewBox="0 0 100 5" preserveAspectRatio="none" aria-hidden="true">
+              <rect width={Math.max(0.8, (trace.duration_ms / longest) * 100)} height="5" />
+            </svg>
+          )}
+          <span>{duration(trace.duration_ms)}</span>
+        </div>
+      ),
+    },
+    {
+      id: "notes",
+      label: "Notes",
+      cell: (trace) => (
+        <span className="marks">
+          <UnpricedMark events={trace.unpriced_events} />
+          {trace.errors > 0 && <Mark kind="error">{trace.errors === 1 ? "error" : `${count(trace.errors)} errors`}</Mark>}
+        </span>
+      ),
+    },
+  ];
+  return (
+    <Ledger
+      caption="Traces"
+      columns={columns}
+      rows={data}
+      rowKey={(trace) => trace.trace_id}
+      rowHref={linkTo}
+      foot={footOf(data, totals, withUntraced ? (untraced ?? null) : null, first)}
+    />
+  );
+}
+
+function footOf(data: readonly Trace[], totals: Measures, untraced: string | null, first: boolean): FootRow[] {
+  const others = totals.traces - data.length;
+  const rows: FootRow[] = [];
+  if (totals.spend !== null) {
+    const left = nanos(totals.spend) - sum(data.map((trace) => trace.spend)) - sum([untraced]);
+    if (others > 0 && left >= 0n) {
+      rows.push({ kind: "rest", cells: { started: `${count(others)} ${first ? "earlier" : "other"} traces`, spend: <Amount amount={exact(left)} /> } });
+    }
+  }
+  if (untraced !== null && nanos(untraced) > 0n) {
+    rows.push({ kind: "unattributed", cells: { started: <span className="nobody">(outside any trace)</span>, spend: <Amount amount={untraced} /> } });
+  }
+  rows.push({
+    kind: "total",
+    cells: {
+      started: "Total",
+      spend: <Amount amount={totals.spend} made={madeOf(totals)} sign focusable />,
+      events: count(totals.events),
+      tokens: tokens(totals.tokens),
+    },
+  });
+  return rows;
+}
+
+function ModelsOf({ trace }: { trace: Trace }) {
+  const [main, ...others] = trace.models;
+  if (main === undefined) return null;
+  return (
+    <span title={trace.models.join(", ")}>
+      {main}
+      {others.length > 0 ? ` +${others.length}` : ""}
+    </span>
+  );
+}
