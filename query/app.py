@@ -6,16 +6,19 @@ import asyncio
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any, Protocol
 
 from aiohttp import web
+from pydantic import BaseModel
 
+from pipeline.errors import BadQuestion
 from pipeline.http import bearer, problems
 from pipeline.keys import Principal
 from pipeline.store import Store
-from query import compare
+from query import compare, formats, openapi, rows
 from query.answers import Answers
 from query.diagnosis import diagnose
 from query.events import Events
@@ -38,8 +41,9 @@ from query.question import Question, parse_question
 from query.sessions import Sessions
 from query.site import Site
 from query.sparks import Sparks
+from query.stream import Watermarks
 
-BASE = "/v1/me/ai-apps"
+BASE = openapi.BASE
 LABEL = "org"  # the tag whose value stands beside a user's id
 
 
@@ -83,6 +87,7 @@ class QueryService:
         self._sparks = Sparks(self._answers)
         self._events = Events(store)
         self._meta = Meta(store, self._answers, prices.version)
+        self._watermarks = Watermarks(self._answers, self._meta, clock)
         self._pages = Pages(cursor_secret)
         self._prices, self._sessions, self._embedded = prices, sessions, embedded
 
@@ -95,7 +100,9 @@ class QueryService:
         ]  # fmt: skip
         return [
             *signing,
+            web.get("/openapi.json", self.openapi),
             web.get("/v1/me", self.me),
+            web.get("/v1/me/stream", self.stream),
             web.get(f"{BASE}/overview", self.overview),
             web.get(f"{BASE}/users", self.users),
             web.get(f"{BASE}/users/{anything}", self.user),
@@ -115,6 +122,8 @@ class QueryService:
         asker: Asker = await self._who(request)
         pairs = list(request.query.items())
         q = parse_question(asker.account, pairs, self._clock(), restriction=asker.restriction, takes=takes)
+        if issubclass(takes, Listed) and "format" not in request.query:
+            q = replace(q, format=formats.asked_for(request.headers.get("Accept", "")))
         given = sorted((k, v) for k, v in pairs if k != "cursor")
         fingerprint = hashlib.sha256(
             json.dumps([asker.account, list(asker.restriction), request.path, given]).encode()
@@ -127,6 +136,10 @@ class QueryService:
             return await self._authenticate(bearer(request))
         return await self._sessions.who(request)
 
+    async def openapi(self, _: web.Request) -> web.Response:
+        """GET /openapi.json."""
+        return web.Response(body=_document(), content_type="application/json", headers={"Cache-Control": "no-cache"})
+
     async def me(self, request: web.Request) -> web.Response:
         """GET /v1/me: whose data this is, and what may be seen of it."""
         asker: Principal = await self._who(request)
@@ -138,15 +151,20 @@ class QueryService:
         }  # fmt: skip
         return web.json_response(told, headers={"Cache-Control": "private, no-cache"})
 
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/me/stream: the watermark, pushed when data moved."""
+        q, _ = await self._ask(request, Asked)
+        return await self._watermarks.serve(request, q, lambda: self._who(request))
+
     # --- answers that are one object
 
-    async def overview(self, request: web.Request) -> web.Response:
+    async def overview(self, request: web.Request) -> web.StreamResponse:
         """GET overview."""
         q, fingerprint = await self._ask(request, OverviewQuery)
         if q.group_by:
             key = q.group_by[-1] if q.group_by[-1] not in ("day", "hour") and len(q.group_by) == 1 else ""
             field = {"user": "user_id"}.get(key, key)
-            return await self._list(request, q, fingerprint, self._answers.overview, spark=(field, "key"))
+            return await self._list(request, q, fingerprint, self._answers.overview, rows.Group, spark=(field, "key"))
         answer = await asyncio.to_thread(self._answers.overview, q)
         if q.compare:
             before = await asyncio.to_thread(self._answers.overview, q.before())
@@ -189,31 +207,35 @@ class QueryService:
 
     # --- lists of measured rows
 
-    async def users(self, request: web.Request) -> web.Response:
+    async def users(self, request: web.Request) -> web.StreamResponse:
         """GET users."""
         q, fingerprint = await self._ask(request, UsersQuery)
-        return await self._list(request, q, fingerprint, self._answers.users, spark=("user_id", "user_id"))
+        return await self._list(
+            request, q, fingerprint, self._answers.users, rows.UserRow, spark=("user_id", "user_id")
+        )
 
-    async def models(self, request: web.Request) -> web.Response:
+    async def models(self, request: web.Request) -> web.StreamResponse:
         """GET models."""
         q, fingerprint = await self._ask(request, ModelsQuery)
-        return await self._list(request, q, fingerprint, self._answers.models)
+        return await self._list(request, q, fingerprint, self._answers.models, rows.Model)
 
-    async def tools(self, request: web.Request) -> web.Response:
+    async def tools(self, request: web.Request) -> web.StreamResponse:
         """GET tools."""
         q, fingerprint = await self._ask(request, ToolsQuery)
-        return await self._list(request, q, fingerprint, self._answers.tools)
+        return await self._list(request, q, fingerprint, self._answers.tools, rows.Tool)
 
-    async def tags(self, request: web.Request) -> web.Response:
+    async def tags(self, request: web.Request) -> web.StreamResponse:
         """GET tags."""
         q, fingerprint = await self._ask(request, TagsQuery)
-        return await self._list(request, q, fingerprint, self._answers.tags)
+        return await self._list(request, q, fingerprint, self._answers.tags, rows.Tag)
 
-    async def tag(self, request: web.Request) -> web.Response:
+    async def tag(self, request: web.Request) -> web.StreamResponse:
         """GET tags/{key}."""
         q, fingerprint = await self._ask(request, TagValuesQuery)
         key = request.match_info["id"]
-        return await self._list(request, q, fingerprint, lambda question: self._answers.tags(question, key))
+        return await self._list(
+            request, q, fingerprint, lambda question: self._answers.tags(question, key), rows.TagValue
+        )
 
     async def _list(
         self,
@@ -221,18 +243,20 @@ class QueryService:
         q: Question,
         fingerprint: str,
         answer: Callable[[Question], dict[str, Any]],
+        row: type[rows.Measures],
         *,
         spark: tuple[str, str] = ("", ""),
-    ) -> web.Response:
-        """One page of an ordered answer; the first page keeps the whole for the later ones."""
+    ) -> web.StreamResponse:
+        """One page of an ordered answer; the first page keeps the whole for the later ones. Or all of it, exported."""
         name, offset = "", 0
+        if q.format != "json":
+            return await self._export(request, q, row, lambda: self._parts(q, answer))
         if q.cursor:
             _, name, offset = self._pages.read(q.cursor, fingerprint)
             q, held = self._pages.kept(name)
         else:
             held = await asyncio.to_thread(self._whole, q, answer)
-        rows = held["rows"]
-        page = [{k: v for k, v in row.items() if not k.startswith("_")} for row in rows[offset : offset + q.limit]]
+        page = _shown(held["rows"][offset : offset + q.limit])
         body = {
             "data": page,
             "totals": dict(held["totals"]),
@@ -241,7 +265,7 @@ class QueryService:
             "plan": held["plan"],
             "next_cursor": None,
         }
-        if offset + q.limit < len(rows):
+        if offset + q.limit < len(held["rows"]):
             name = name or self._pages.keep(fingerprint, q, held)
             body["next_cursor"] = self._pages.sign([fingerprint, name, offset + q.limit])
         if held["identity"] == ("user_id",) and page:
@@ -250,6 +274,32 @@ class QueryService:
         if q.spark and spark[0]:
             more["spark_days"] = await asyncio.to_thread(self._sparks.add, q, *spark, page, body)
         return await self._send(request, q, body, held["as_of"], more)
+
+    def _parts(self, q: Question, answer: Callable[[Question], dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+        held = self._whole(q, answer)
+        for first in range(0, len(held["rows"]), formats.PART_ROWS):
+            part = _shown(held["rows"][first : first + formats.PART_ROWS])
+            if held["identity"] == ("user_id",):
+                self._label(q, part)
+            yield part
+
+    async def _export(
+        self,
+        request: web.Request,
+        q: Question,
+        row: type[BaseModel],
+        made: Callable[[], Iterator[list[dict[str, Any]]]],
+    ) -> web.StreamResponse:
+        if q.cursor:
+            raise BadQuestion("an export is whole: it has no pages", "cursor")
+
+        async def parts() -> AsyncIterator[list[dict[str, Any]]]:
+            source = made()
+            while (part := await asyncio.to_thread(next, source, None)) is not None:
+                yield part
+
+        name = request.path.removeprefix(f"{BASE}/").split("/")[0]
+        return await formats.send(request, q.format, name, formats.writer(q.format, q, row), parts())
 
     def _whole(self, q: Question, answer: Callable[[Question], dict[str, Any]]) -> dict[str, Any]:
         held = answer(q)
@@ -265,28 +315,35 @@ class QueryService:
 
     # --- lists of raw rows
 
-    async def traces(self, request: web.Request) -> web.Response:
+    async def traces(self, request: web.Request) -> web.StreamResponse:
         """GET traces."""
         q, fingerprint = await self._ask(request, Listed)
-        return await self._raw_list(request, q, fingerprint, self._events.traces, untraced=True)
+        return await self._raw_list(request, q, fingerprint, self._events.traces, rows.Trace, self._events.all_traces)
 
-    async def events(self, request: web.Request) -> web.Response:
+    async def events(self, request: web.Request) -> web.StreamResponse:
         """GET events."""
         q, fingerprint = await self._ask(request, Listed)
-        return await self._raw_list(request, q, fingerprint, self._events.events)
+        return await self._raw_list(request, q, fingerprint, self._events.events, rows.Event, self._events.all_events)
 
     async def _raw_list(
-        self, request: web.Request, q: Question, fingerprint: str, answer: Callable[[Question, int, int], dict[str, Any]],
-        *, untraced: bool = False,
-    ) -> web.Response:  # fmt: skip
+        self,
+        request: web.Request,
+        q: Question,
+        fingerprint: str,
+        answer: Callable[[Question, int, int], dict[str, Any]],
+        row: type[BaseModel],
+        every: Callable[[Question, int, int], Iterator[list[dict[str, Any]]]],
+    ) -> web.StreamResponse:
         offset, as_of = 0, self._clock()
+        if q.format != "json":
+            return await self._export(request, q, row, lambda: every(q, as_of, formats.PART_ROWS))
         if q.cursor:
             _, offset, as_of, start, end = self._pages.read(q.cursor, fingerprint)
             q = replace(q, window=q.window._replace(start=start, end=end))
         found = await asyncio.to_thread(answer, q, offset, as_of)
         totals, _ = await asyncio.to_thread(self._answers.total, q)
         body = {"data": found["rows"], "totals": totals, "plan": "raw", "next_cursor": None}
-        if untraced:
+        if row is rows.Trace:
             body["untraced"] = await asyncio.to_thread(self._events.untraced, q)
         if found["more"]:
             body["next_cursor"] = self._pages.sign([fingerprint, offset + q.limit, as_of, q.start, q.end])
@@ -317,6 +374,16 @@ class QueryService:
         if request.headers.get("If-None-Match") == tag:
             return web.Response(status=304, headers=headers)
         return web.Response(body=json.dumps(body).encode(), content_type="application/json", headers=headers)
+
+
+def _shown(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows without what only we need."""
+    return [{name: value for name, value in row.items() if not name.startswith("_")} for row in rows]
+
+
+@cache
+def _document() -> bytes:
+    return json.dumps(openapi.document()).encode()
 
 
 # An ETag says whether anything moved but the clock.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -13,7 +14,7 @@ import msgspec
 from pipeline.errors import Ambiguous, NotFound
 from pipeline.store import Store
 from pipeline.usage import Usage
-from query import shapes
+from query import shapes, windows
 from query.question import Question
 from query.sql import _RAW, SUMS, Conditions, Sql
 from query.windows import ALL_TIME, Span
@@ -36,6 +37,48 @@ class Events:
         text = f"{sql.text} ORDER BY started_at DESC, trace_id LIMIT {int(q.limit) + 1} OFFSET {int(offset)}"
         rows = self._store.select(text, sql.parameters).rows
         return {"rows": [_trace(row) for row in rows[: q.limit]], "more": len(rows) > q.limit}
+
+    def all_traces(self, q: Question, as_of: int, rows: int) -> Iterator[list[Answer]]:
+        """Every trace in the same order, so many at a time."""
+        sql = self._of_traces(q, as_of)
+        after, bound = "", dict[str, Any]()
+        while True:
+            text = f"{sql.text} {after} ORDER BY started_at DESC, trace_id LIMIT {int(rows)}"
+            found = self._store.select(text, sql.parameters | bound, seconds=300).rows
+            yield [_trace(row) for row in found]
+            if len(found) < rows:
+                return
+            after = (
+                "HAVING toUnixTimestamp64Micro(started_at) < {at:Int64} "
+                "OR (toUnixTimestamp64Micro(started_at) = {at:Int64} AND trace_id > {after:String})"
+            )
+            bound = {"at": _micros(found[-1][3]), "after": found[-1][0]}
+
+    def all_events(self, q: Question, as_of: int, rows: int) -> Iterator[list[Answer]]:
+        """Every event in the same order, an hour after the other, so many at a time."""
+        conditions = Conditions(q)
+        hours = self._store.select(
+            f"SELECT toUnixTimestamp(toStartOfHour(e.ts)) AS h FROM events AS e WHERE {conditions.where(Span('raw', q.start, q.end))} "
+            "GROUP BY h ORDER BY h DESC",
+            conditions.parameters, seconds=300,
+        ).rows  # fmt: skip
+        seen = f"received_at <= fromUnixTimestamp64Micro({int(as_of)}, 'UTC')"
+        for (hour,) in hours:
+            start, end = max(q.start, int(hour) * 1_000_000), min(q.end, (int(hour) + 3600) * 1_000_000)
+            narrowed = replace(q, window=q.window._replace(start=start, end=end))
+            after, bound = "1", dict[str, Any]()
+            while True:
+                found = self._events(narrowed, f"{seen} AND ({after})", bound, "ts DESC, id, trace_id", rows, 0)
+                yield found
+                if len(found) < rows:
+                    break
+                after = (
+                    "toUnixTimestamp64Micro(ts) < {at:Int64} OR (toUnixTimestamp64Micro(ts) = {at:Int64} "
+                    "AND (id, trace_id) > ({after:UUID}, {in:String}))"
+                )
+                last = found[-1]
+                at = windows.micros(datetime.fromisoformat(last["timestamp"]))
+                bound = {"at": at, "after": last["id"], "in": last["trace_id"] or ""}
 
     def _of_traces(self, q: Question, as_of: int) -> Sql:
         conditions = Conditions(q)
@@ -72,7 +115,7 @@ GROUP BY trace_id"""
     def events(self, q: Question, offset: int, as_of: int) -> Answer:
         """Newest first."""
         extra = f"received_at <= fromUnixTimestamp64Micro({int(as_of)}, 'UTC')"
-        rows = self._events(q, extra, {}, "ts DESC, id", q.limit + 1, offset)
+        rows = self._events(q, extra, {}, "ts DESC, id, trace_id", q.limit + 1, offset)
         return {"rows": rows[: q.limit], "more": len(rows) > q.limit}
 
     def event(self, q: Question, event_id: str) -> Answer:
@@ -101,6 +144,10 @@ GROUP BY trace_id"""
             conditions.parameters | given,
         )
         return [_event(row) for row in answer.dicts()]
+
+
+def _micros(at: datetime) -> int:
+    return windows.micros(at.replace(tzinfo=UTC))
 
 
 def _trace(row: tuple[Any, ...]) -> Answer:

@@ -27,7 +27,7 @@ class Meta:
             "from": shapes.time(q.start), "to": shapes.time(q.end), "tz": q.tz, "currency": "USD", "as_of": shapes.time(as_of),
             "complete_through": shapes.time(complete),
             "freshness_seconds": None if complete is None else round(max(0, as_of - complete) / 1e6, 3),
-            "provisional": self._provisional(q), "price_book": self._price_book, "warnings": self._warnings(q),
+            "provisional": self.provisional(q), "price_book": self._price_book, "warnings": self._warnings(q),
         }  # fmt: skip
         if q.compare:
             found["previous"] = {
@@ -45,7 +45,8 @@ class Meta:
         ).rows
         return int(rows[0][0]) if rows and rows[0][0] is not None and rows[0][0] > 0 else None
 
-    def _provisional(self, q: Question) -> bool:
+    def provisional(self, q: Question) -> bool:
+        """Whether an hour of the window waits to be audited."""
         found = self._store.select(
             """SELECT count() FROM (SELECT hour, id FROM doubtful_hours
                 WHERE hour >= toStartOfHour(toDateTime({start:Int64}, 'UTC')) AND hour < toDateTime({end:Int64}, 'UTC')

@@ -1,0 +1,90 @@
+"""GET /v1/me/stream: says when an account's data moved, so that a page asks again only then (server-sent events)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+from aiohttp import web
+
+from pipeline.errors import PercapitaError
+from pipeline.server import HardenedServer
+from query import shapes
+from query.answers import Answers
+from query.meta import Meta
+from query.question import Question
+from query.windows import ALL_TIME
+
+LOOK_SECONDS = 1.0
+PING_SECONDS = 15.0  # proxies cut what is silent for longer
+CHECK_SECONDS = 10.0  # a key that is revoked is shown the door
+
+
+class Watermarks:
+    """Looks once a second for each account and scope that somebody watches, whatever the number of watchers."""
+
+    def __init__(self, answers: Answers, meta: Meta, clock: Callable[[], int]) -> None:
+        self._answers, self._meta, self._clock = answers, meta, clock
+        self._looks: dict[tuple[Any, ...], tuple[float, asyncio.Task[dict[str, Any]]]] = {}
+
+    async def serve(self, request: web.Request, q: Question, check: Callable[[], Awaitable[Any]]) -> web.StreamResponse:
+        """Until the client leaves, its key ends (`check` raises), or the process goes."""
+        answer = web.StreamResponse(headers={
+            "Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no",
+            "X-Content-Type-Options": "nosniff",
+        })  # fmt: skip
+        mark = await self._look(q)
+        await answer.prepare(request)
+        await answer.write(_event(mark))
+        spoke = checked = time.monotonic()
+        while not _ending(request):
+            await asyncio.sleep(LOOK_SECONDS)
+            now = time.monotonic()
+            try:
+                if now - checked > CHECK_SECONDS:
+                    await check()
+                    checked = now
+                latest = await self._look(q)
+            except PercapitaError as error:
+                if error.status in (401, 403):
+                    break
+                continue  # the store is away: silence, not an end
+            if latest["events"] != mark["events"] or latest["provisional"] != mark["provisional"]:
+                mark, spoke = latest, now
+                await answer.write(_event(mark))
+            elif now - spoke > PING_SECONDS:
+                spoke = now
+                await answer.write(b": ping\n\n")
+        return answer
+
+    async def _look(self, q: Question) -> dict[str, Any]:
+        key = (q.account, q.scope)
+        at, task = self._looks.get(key, (0.0, None))
+        if task is None or time.monotonic() - at > LOOK_SECONDS / 2:
+            task = asyncio.ensure_future(asyncio.to_thread(self._read, q))
+            self._looks[key] = (time.monotonic(), task)
+            for old in [k for k, (seen, _) in self._looks.items() if time.monotonic() - seen > 60]:
+                del self._looks[old]
+        return await asyncio.shield(task)
+
+    def _read(self, q: Question) -> dict[str, Any]:
+        everything = replace(q, filters=q.scope, window=ALL_TIME)
+        complete = self._meta.complete_through()
+        return {
+            "events": self._answers.count(everything), "as_of": shapes.time(self._clock()),
+            "complete_through": shapes.time(complete), "provisional": self._meta.provisional(q),
+        }  # fmt: skip
+
+
+def _event(mark: dict[str, Any]) -> bytes:
+    return f"event: watermark\ndata: {json.dumps(mark)}\n\n".encode()
+
+
+def _ending(request: web.Request) -> bool:
+    server = request.protocol._manager
+    closed = request.transport is None or request.transport.is_closing()
+    return closed or (isinstance(server, HardenedServer) and server.draining)

@@ -1,0 +1,177 @@
+"""Exports hold the same rows and numbers as the pages, in every format, whole; and the document describes every answer."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pyarrow.parquet as pq
+import pytest
+from pydantic import TypeAdapter
+
+from query import rows
+from query.formats import FOCUS, columns_of, flat
+from query.openapi import OPERATIONS, document
+from tests.contract.test_query_answers import Asker, ask, store  # noqa: F401  # the same service over the same rows
+
+LISTS = {
+    "users": rows.UserRow, "models": rows.Model, "tools": rows.Tool, "tags": rows.Tag, "tags/plan": rows.TagValue,
+    "overview?group_by=tag.plan": rows.Group, "overview?group_by=day,model": rows.Group, "traces": rows.Trace, "events": rows.Event,
+}  # fmt: skip
+
+
+def joined(path: str, more: str) -> str:
+    return f"{path}{'&' if '?' in path else '?'}{more}"
+
+
+async def export(ask: Asker, path: str, kind: str, **headers: str) -> bytes:  # noqa: F811
+    url = f"http://127.0.0.1:{ask._port}/v1/me/ai-apps/{path}"
+    async with ask._session.get(url, headers={"Authorization": "Bearer a", **headers}) as answer:
+        assert answer.status == 200, await answer.text()
+        assert f".{kind}" in answer.headers["Content-Disposition"]
+        return await answer.read()
+
+
+async def every_page(ask: Asker, path: str) -> list[dict[str, Any]]:  # noqa: F811
+    found: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        answer = await ask(joined(path, f"limit=700{cursor}"))
+        found += answer["data"]
+        if not answer["next_cursor"]:
+            return found
+        cursor = f"&cursor={answer['next_cursor']}"
+
+
+@pytest.mark.parametrize("path", LISTS)
+async def test_an_export_is_every_page_in_their_order(ask: Asker, path: str) -> None:  # noqa: F811
+    days = "from=2000-01-01" if path in ("traces", "events") else "window=28d"
+    narrowed = joined(path, days + ("&status=error" if path == "events" else ""))
+    paged = await every_page(ask, narrowed)
+    assert paged
+    lines = (await export(ask, joined(narrowed, "format=ndjson"), "ndjson")).decode().splitlines()
+    assert [json.loads(line) for line in lines] == paged
+    columns = columns_of(LISTS[path], compare=False)
+    cells = [flat(row, columns) for row in paged]
+    table = pq.read_table(io.BytesIO(await export(ask, joined(narrowed, "format=parquet"), "parquet")))
+    assert table.column_names == [column.name for column in columns]
+    assert table.num_rows == len(paged)
+    for column, held in zip(columns, zip(*cells, strict=True), strict=True):
+        values = table.column(column.name).to_pylist()
+        if str(column.type).startswith("decimal"):
+            assert values == [None if v is None else Decimal(v) for v in held]
+        elif str(column.type) in ("int64", "double", "string"):
+            assert values == list(held), column.name
+    text = (await export(ask, joined(narrowed, "format=csv"), "csv")).decode()
+    read = list(csv.reader(io.StringIO(text)))
+    assert read[0] == [column.name for column in columns]
+    told = [["" if cell is None else str(cell) for cell in row] for row in cells]
+    assert [[cell.removeprefix("'") for cell in row] for row in read[1:]] == [
+        [c.removeprefix("'") for c in row] for row in told
+    ]
+
+
+async def test_focus_charges_add_up_to_the_spend(ask: Asker) -> None:  # noqa: F811
+    overview = await ask("overview?window=28d")
+    for path in ("models", "events", "overview?group_by=day"):
+        text = (await export(ask, joined(path, "window=28d&format=focus"), "focus.csv")).decode()
+        charges = list(csv.DictReader(io.StringIO(text)))
+        assert set(charges[0]) == set(FOCUS)
+        assert sum(Decimal(charge["BilledCost"] or 0) for charge in charges) == Decimal(overview["data"]["spend"]), path
+        assert {charge["BillingCurrency"] for charge in charges} == {"USD"}
+        assert {charge["BillingAccountId"] for charge in charges} == {"a"}
+
+
+async def test_the_format_may_be_asked_for_by_accept(ask: Asker) -> None:  # noqa: F811
+    by_name = await export(ask, "models?window=7d&format=csv", "csv")
+    assert await export(ask, "models?window=7d", "csv", Accept="text/csv, */*;q=0.1") == by_name
+    assert (await ask("models?window=7d", Accept="text/html,application/json;q=0.9"))["data"]
+
+
+async def test_an_export_beside_the_window_before_has_its_columns(ask: Asker) -> None:  # noqa: F811
+    read = list(
+        csv.DictReader(io.StringIO((await export(ask, "users?window=7d&compare=previous&format=csv", "csv")).decode()))
+    )
+    answer = await ask("users?window=7d&compare=previous&limit=1000")
+    assert [row["previous_spend"] for row in read] == [
+        (row["previous"] or {}).get("spend") or "" for row in answer["data"]
+    ]
+
+
+async def test_an_export_of_nothing_is_a_header(ask: Asker) -> None:  # noqa: F811
+    for path in ("users", "events", "traces"):
+        text = (await export(ask, f"{path}?tag.plan=nobody&format=csv", "csv")).decode()
+        assert len(text.splitlines()) == 1
+        table = pq.read_table(io.BytesIO(await export(ask, f"{path}?tag.plan=nobody&format=parquet", "parquet")))
+        assert table.num_rows == 0
+        assert await export(ask, f"{path}?tag.plan=nobody&format=ndjson", "ndjson") == b""
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-x", "@SUM(A1)", "\tx", "\rx", "-1+cmd|' /C calc'!A0"])
+def test_a_cell_that_a_spreadsheet_would_run_is_text(cell: str) -> None:
+    from query.formats import _cell
+
+    assert _cell(cell) == "'" + cell
+    assert _cell("-1.5") == "-1.5"
+    assert _cell("ada") == "ada"
+
+
+async def test_an_export_that_fails_half_way_breaks_the_transfer(ask: Asker, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    from query.events import Events
+
+    def failing(self: Events, *_: Any) -> Any:
+        yield [dict.fromkeys(rows.Event.model_fields)]
+        raise RuntimeError("the store is gone")
+
+    monkeypatch.setattr(Events, "all_events", failing)
+    url = f"http://127.0.0.1:{ask._port}/v1/me/ai-apps/events?format=ndjson"
+    async with ask._session.get(url, headers={"Authorization": "Bearer a"}) as answer:
+        with pytest.raises(aiohttp.ClientError):
+            await answer.read()
+
+
+QUESTIONS = [
+    *LISTS, "overview", "overview?window=mtd&compare=previous", "users?compare=previous&include=spark&above=1", "models?compare=previous",
+    "overview?group_by=day&compare=previous", "diagnosis?tag.plan=pro", "notices", "traces?limit=5", "events?limit=1000",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", QUESTIONS)
+async def test_an_answer_is_as_the_document_says(ask: Asker, path: str) -> None:  # noqa: F811
+    answer = await ask(path)
+    name = path.split("?")[0]
+    name = "tags/{id}" if name == "tags/plan" else name
+    operation = next(op for op in OPERATIONS if op.path == f"/v1/me/ai-apps/{name}")
+    model = operation.answers[-1 if "group_by" in path else 0]
+    TypeAdapter(model).validate_python(answer)
+
+
+async def test_one_user_trace_and_event_are_as_the_document_says(ask: Asker) -> None:  # noqa: F811
+    user = (await ask("users?limit=1"))["data"][0]["user_id"]
+    rows.UserAnswer.model_validate(await ask(f"users/{user}?compare=previous"))
+    trace = (await ask("traces?limit=1"))["data"][0]["trace_id"]
+    told = await ask(f"traces/{trace}")
+    rows.TraceAnswer.model_validate(told)
+    event = told["data"]["events"][0]["id"]
+    rows.EventAnswer.model_validate(await ask(f"events/{event}?trace_id={trace}"))
+
+
+def test_the_dashboard_is_built_from_this_document() -> None:
+    held = Path(__file__).parents[2] / "dashboard" / "openapi.json"
+    assert json.loads(held.read_text(encoding="utf-8")) == document(), (
+        "python -m query.openapi > dashboard/openapi.json"
+    )
+
+
+def test_the_document_names_every_endpoint_and_refers_to_nothing_that_is_not_there() -> None:
+    made = document()
+    text = json.dumps(made)
+    for ref in {part.split('"')[0] for part in text.split('"#/components/schemas/')[1:]}:
+        assert ref in made["components"]["schemas"], ref
+    assert made["openapi"] == "3.1.0"
+    assert len(made["paths"]) == len(OPERATIONS)
