@@ -12,20 +12,30 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOCKED := $(VENV)/.locked
 STAMP := $(VENV)/.set-up
+PAGES := dashboard/dist/index.html
+PAGE_SOURCES := $(shell find dashboard/src dashboard/public dashboard/scripts dashboard/index.html dashboard/*.json dashboard/*.ts -type f)
 
 help:
 	@sed -n 's/^# //p' Makefile
 
-setup: $(STAMP)
+setup: $(STAMP) $(PAGES)
 
-$(STAMP): requirements-dev.lock pyproject.toml sdk/python/pyproject.toml
+$(LOCKED): requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Percapita needs Python 3.11 or newer")'
 	@echo "setting up $(VENV): locked dependencies (about a minute) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(PAGES): $(PAGE_SOURCES) | $(LOCKED)
+	@sh dashboard/scripts/build.sh $(CURDIR)/$(BIN)
+	@touch $@
+
+$(STAMP): $(LOCKED) pyproject.toml sdk/python/pyproject.toml | $(PAGES)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e sdk/python
-	@touch $(STAMP)
+	@touch $@
 
 up: setup
 	@$(BIN)/percapita up
@@ -69,3 +79,4 @@ lock:
 	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header pyproject.toml --group test --group check --group build -o requirements-dev.lock
 	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header pyproject.toml --group build -c requirements-dev.lock -o requirements.lock
 	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --group fuzz -o requirements-fuzz.lock
+	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --group node -o requirements-node.lock
