@@ -4,7 +4,7 @@ import { mean } from "../format/money";
 import { useScope } from "../state/address";
 import { STALE_MS, asked } from "./answers";
 import { API, get } from "./client";
-import type { Group, List } from "./types";
+import type { GroupsAnswer, UsersAnswer } from "./types";
 
 export interface Means {
   /** null where nobody is there to divide by; undefined while it is not known. */
@@ -22,14 +22,14 @@ export function useMeans(groupBy: string): Means {
   const groups = asked(attributed, [["group_by", groupBy], ["limit", "200"]], { compare: false });
   const { data } = useQuery({
     queryKey: ["answer", "means", groups],
-    queryFn: ({ signal }) => get<List<Group>>(`${API}/overview`, groups, signal),
+    queryFn: ({ signal }) => get<GroupsAnswer>(`${API}/overview`, groups, signal),
     staleTime: STALE_MS,
     placeholderData: (held) => held,
   });
   const users = asked(attributed, [["limit", "1"]], { compare: false });
   const { data: all } = useQuery({
     queryKey: ["answer", "mean", users],
-    queryFn: ({ signal }) => get<List<unknown, { mean_spend: string | null }>>(`${API}/users`, users, signal),
+    queryFn: ({ signal }) => get<UsersAnswer>(`${API}/users`, users, signal),
     staleTime: STALE_MS,
     placeholderData: (held) => held,
   });

@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import type { Scope } from "../state/scope";
 import { STALE_MS, asked } from "./answers";
 import { API, get } from "./client";
-import type { Group, List, TagKey, User } from "./types";
+import type { GroupsAnswer, TagsAnswer, UsersAnswer } from "./types";
 
 const OFFERED = 50;
 
@@ -23,10 +23,10 @@ export function useValues(field: string, scope: Scope, sought: string): { values
     queryKey: ["values", field, pairs],
     queryFn: async ({ signal }): Promise<Offered[]> => {
       if (isUser) {
-        const answer = await get<List<User>>(`${API}/users`, pairs, signal);
+        const answer = await get<UsersAnswer>(`${API}/users`, pairs, signal);
         return answer.data.map((row) => ({ value: row.user_id, spend: row.spend }));
       }
-      const answer = await get<List<Group>>(`${API}/overview`, pairs, signal);
+      const answer = await get<GroupsAnswer>(`${API}/overview`, pairs, signal);
       return answer.data.map((row) => ({ value: row.key ?? "", spend: row.spend }));
     },
     staleTime: STALE_MS,
@@ -45,7 +45,7 @@ export function useTagKeys(scope: Scope): string[] {
   const pairs = asked({ ...scope, filters: [] }, [["limit", String(OFFERED)]], { compare: false });
   const { data } = useQuery({
     queryKey: ["tags", pairs],
-    queryFn: ({ signal }) => get<List<TagKey>>(`${API}/tags`, pairs, signal),
+    queryFn: ({ signal }) => get<TagsAnswer>(`${API}/tags`, pairs, signal),
     staleTime: 5 * 60_000,
     placeholderData: (held) => held,
   });

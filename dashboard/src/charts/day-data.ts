@@ -10,7 +10,7 @@ export const MOST_SERIES = 5;
 export function barsOf(buckets: readonly Group[], rows: readonly Group[], keys: readonly string[], hasOther: boolean, tz: string, now: Date, hourly: boolean): Bar[] {
   const held = new Map<string, Map<string, string | null>>();
   for (const row of rows) {
-    if (row.bucket === undefined || row.key === null) continue;
+    if (row.bucket == null || row.key === null) continue;
     const parts = held.get(row.bucket) ?? new Map<string, string | null>();
     parts.set(row.key, row.spend);
     held.set(row.bucket, parts);

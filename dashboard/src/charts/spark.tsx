@@ -5,7 +5,7 @@ const WIDTH = 88;
 const HEIGHT = 20;
 
 /** A row's days, each row on its own scale: the shape, not the amount. */
-export function Spark({ days }: { days: readonly string[] | undefined }) {
+export function Spark({ days }: { days: readonly string[] | null | undefined }) {
   if (!days || days.length === 0) return null;
   const points = sparkPoints(days.map((amount) => dollars(nanos(amount))));
   const [x, y] = points.at(-1)!;

@@ -1,7 +1,7 @@
 import { type RefObject, useEffect, useRef, useState } from "react";
 import { asked, useAnswer } from "../api/answers";
 import { Problem, post, setCredential } from "../api/client";
-import type { EmbedSession, User } from "../api/types";
+import type { EmbedSession, User, UsersAnswer } from "../api/types";
 import { contrast, isHex } from "../format/contrast";
 import { count, share as shareText, tokens } from "../format/count";
 import { dollarText } from "../format/money";
@@ -26,7 +26,6 @@ import { usePaging } from "../state/paging";
 import { optional } from "../state/scope";
 import { useStore } from "../state/store";
 import { useQueryClient } from "@tanstack/react-query";
-import type { UserList } from "./users";
 
 type Entry = { readonly session: EmbedSession } | { readonly refused: string } | null;
 
@@ -113,7 +112,7 @@ function Usage({ session }: { session: EmbedSession }) {
   const { asOf } = useStore(freshness);
   const sort = params.get("sort") ?? "-spend";
   const own = asked(scope, [["limit", String(PAGE_ROWS)], ["include", "spark"], ...optional("sort", sort === "-spend" ? null : sort)]);
-  const answer = useAnswer<UserList>("users", [...own, ...optional("cursor", paging.cursor)]);
+  const answer = useAnswer<UsersAnswer>("users", [...own, ...optional("cursor", paging.cursor)]);
   const word = session.wording;
   const many = word === "person" ? "people" : `${word}s`;
   return (
@@ -140,7 +139,7 @@ function Usage({ session }: { session: EmbedSession }) {
       >
         {(body) => (
           <>
-            <UsageKpis body={body} word={word} many={many} compared={scope.compare && body.meta.previous !== undefined} />
+            <UsageKpis body={body} word={word} many={many} compared={scope.compare && body.meta.previous != null} />
             <UsageTable
               body={body}
               word={word}
@@ -161,7 +160,7 @@ function Usage({ session }: { session: EmbedSession }) {
   );
 }
 
-function UsageKpis({ body, word, many, compared }: { body: UserList; word: string; many: string; compared: boolean }) {
+function UsageKpis({ body, word, many, compared }: { body: UsersAnswer; word: string; many: string; compared: boolean }) {
   const { totals } = body;
   const before = compared ? totals.previous : undefined;
   return (
@@ -174,7 +173,7 @@ function UsageKpis({ body, word, many, compared }: { body: UserList; word: strin
           before: before?.spend,
           beforeText: before?.spend == null ? undefined : dollarText(before.spend),
         },
-        { label: titled(many), value: count(totals.users), now: totals.users, before: before?.users, beforeText: before?.users === undefined ? undefined : count(before.users) },
+        { label: titled(many), value: count(totals.users), now: totals.users, before: before?.users, beforeText: before?.users == null ? undefined : count(before.users) },
         {
           label: `Per ${word}`,
           value: totals.mean_spend === null ? "–" : <Amount amount={totals.mean_spend} sign focusable />,
@@ -186,11 +185,11 @@ function UsageKpis({ body, word, many, compared }: { body: UserList; word: strin
   );
 }
 
-function UsageTable({ body, word, sort, onSort }: { body: UserList; word: string; sort: string; onSort: (column: string, descending: boolean) => void }) {
+function UsageTable({ body, word, sort, onSort }: { body: UsersAnswer; word: string; sort: string; onSort: (column: string, descending: boolean) => void }) {
   const [scope] = useScope();
   const now = useNow();
   const { data, totals, rest, unattributed } = body;
-  const compared = scope.compare && body.meta.previous !== undefined;
+  const compared = scope.compare && body.meta.previous != null;
   const largest = Math.max(0, ...data.map(spendNumber));
   const others = totals.users - data.length;
   const columns: Column<User>[] = [

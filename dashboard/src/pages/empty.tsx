@@ -1,5 +1,5 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { STALE_MS, asked, useMe } from "../api/answers";
 import { API, type Problem, address, get } from "../api/client";
 import type { Answer, Check, CheckName, Diagnosis, DiagnosisState, Row } from "../api/types";
@@ -10,7 +10,7 @@ import { Icon } from "../parts/icon";
 import { copy, toast } from "../parts/toast";
 import { useScope } from "../state/address";
 import { useNow } from "../state/now";
-import { type Filter, type Scope, fieldName, withFilter } from "../state/scope";
+import { type Filter, type Scope, filterWords, withFilter } from "../state/scope";
 import { windowName } from "../state/windows";
 import { type Language, LANGUAGES, snippet } from "./snippets";
 
@@ -27,8 +27,11 @@ export function Empty({ scope, unattributed }: { scope: Scope; unattributed: Row
     staleTime: STALE_MS,
   });
   const state = data?.data.state;
+  const waited = useRef(false);
   useEffect(() => {
-    if (state !== "ok") return;
+    if (state !== undefined && state !== "ok") waited.current = true;
+    if (state !== "ok" || !waited.current) return;
+    waited.current = false;
     toast("The first event arrived");
     void client.invalidateQueries({ queryKey: ["answer"] });
   }, [state, client]);
@@ -69,7 +72,7 @@ function headline(state: DiagnosisState | null, diagnosis: Diagnosis | null, una
     case "no_trace":
       return `${plural(events, "event")} arrived, but none inside a trace`;
     case "no_user":
-      return `${plural(countOf(diagnosis, "in_trace") ?? events, "event")} arrived, but none says whose`;
+      return `${plural(events, "event")} arrived, but none says whose`;
     case "outside_window":
       return "No user in this window; there are some outside it";
     case "filtered_out":
@@ -113,7 +116,7 @@ function Checks({ diagnosis }: { diagnosis: Diagnosis }) {
 function evidence(check: Check, scope: Scope, now: Date): string {
   if (check.check === "key_used") return check.last_at === null ? "never used" : dayAndClock(new Date(check.last_at), now, scope.tz);
   if (check.check === "filters") return scope.filters.length > 0 ? plural(scope.filters.length, "filter") : "none";
-  return plural(check.count, "event");
+  return plural(check.count, check.check === "in_trace" ? "trace" : "event");
 }
 
 function checkWords(check: Check, state: "ok" | "cause" | "wait", scope: Scope, now: Date): { title: string; detail: string } {
@@ -151,25 +154,17 @@ function checkWords(check: Check, state: "ok" | "cause" | "wait", scope: Scope, 
 /** One filter fewer, with the count that it would give. */
 function WithoutPills({ diagnosis }: { diagnosis: Diagnosis }) {
   const [scope, setScope] = useScope();
-  const without = (text: string): Filter | undefined =>
-    scope.filters.find((filter) => filter.values.some((value) => text === `${filter.field}${filter.exclude ? "!" : ""}=${value}`) || text.startsWith(`${filter.field}${filter.exclude ? "!" : ""}=`));
   return (
     <div className="fail">
       <h3>Without one of the filters there would be</h3>
       <div className="fail-actions">
-        {diagnosis.filters.map(({ filter: text, events }) => {
-          const filter = without(text);
-          const [field = "", value = ""] = split(text);
+        {diagnosis.filters.map(({ filter: name, values, events }) => {
+          const filter: Filter = { field: name.replace(/!$/, ""), exclude: name.endsWith("!"), values };
+          const { field, verb, values: listed } = filterWords(filter);
           return (
-            <button
-              key={text}
-              type="button"
-              className="pill remove"
-              disabled={!filter}
-              onClick={() => filter && setScope({ ...scope, filters: withFilter(scope.filters, { ...filter, values: [] }) })}
-            >
+            <button key={name} type="button" className="pill remove" onClick={() => setScope({ ...scope, filters: withFilter(scope.filters, { ...filter, values: [] }) })}>
               <Icon name="close" small />
-              {fieldName(field.replace(/!$/, ""))} {field.endsWith("!") ? "is not" : "is"} {value || "(none)"}
+              {field} {verb} {listed}
               <span className="dim">{plural(events, "event")}</span>
             </button>
           );
@@ -177,11 +172,6 @@ function WithoutPills({ diagnosis }: { diagnosis: Diagnosis }) {
       </div>
     </div>
   );
-}
-
-function split(text: string): [string, string] {
-  const at = text.indexOf("=");
-  return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + 1)];
 }
 
 function OtherWindow({ diagnosis }: { diagnosis: Diagnosis }) {
@@ -193,9 +183,7 @@ function OtherWindow({ diagnosis }: { diagnosis: Diagnosis }) {
     <div className="fail">
       <h3>There are events, at another time</h3>
       <p>
-        {diagnosis.first_at !== null && at !== null
-          ? `They were received from ${dayAndClock(new Date(diagnosis.first_at), now, scope.tz)} to ${dayAndClock(at, now, scope.tz)}.`
-          : "None of them lies in the window above."}
+        {at === null ? "None of them lies in the window above." : `The last one was at ${dayAndClock(at, now, scope.tz)}.`}
       </p>
       <div className="fail-actions">
         <button type="button" className="button solid" onClick={() => setScope({ ...scope, window: { preset } })}>

@@ -1,6 +1,6 @@
 import { useState } from "react";
 import { asked, useAnswer } from "../api/answers";
-import type { Group, List, Row } from "../api/types";
+import type { Group, GroupsAnswer, Row } from "../api/types";
 import { PerHeadBar } from "../charts/per-head-bar";
 import { Spark } from "../charts/spark";
 import { count, plural, share as shareText, tokens } from "../format/count";
@@ -27,7 +27,7 @@ export function Groups({ tag }: { tag: string }) {
   const paging = usePaging();
   const sort = params.get("sort") ?? "-spend";
   const field = `tag.${tag}`;
-  const answer = useAnswer<List<Group>>(
+  const answer = useAnswer<GroupsAnswer>(
     "overview",
     asked(scope, [
       ["group_by", field],
@@ -64,7 +64,7 @@ const SKELETON = [
   { label: "Last seen", width: 64 },
 ];
 
-function GroupTable({ tag, body, sort, onSort }: { tag: string; body: List<Group>; sort: string; onSort: (column: string, descending: boolean) => void }) {
+function GroupTable({ tag, body, sort, onSort }: { tag: string; body: GroupsAnswer; sort: string; onSort: (column: string, descending: boolean) => void }) {
   const [scope] = useScope();
   const link = useLink();
   const now = useNow();
@@ -74,7 +74,7 @@ function GroupTable({ tag, body, sort, onSort }: { tag: string; body: List<Group
   const means = useMeans(`tag.${tag}`);
   const { data, totals, rest, next_cursor } = body;
   const hasRest = rest != null && rest.events > 0;
-  const compared = scope.compare && body.meta.previous !== undefined;
+  const compared = scope.compare && body.meta.previous != null;
   const largest = Math.max(0, ...data.map(spendNumber));
   const keyOf = (row: Group): string => row.key ?? "";
   const open = (row: Group): string => {

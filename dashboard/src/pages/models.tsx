@@ -1,12 +1,12 @@
 import { asked, useAnswer } from "../api/answers";
-import type { Group, List, Model, Row } from "../api/types";
+import type { Group, GroupsAnswer, Model, ModelsAnswer, Row } from "../api/types";
 import { MiniBars } from "../charts/mini-bars";
 import { Swatch } from "../charts/day-bars";
 import { TokenMix } from "../charts/token-mix";
 import { count, duration, plural, share as shareText, tokens } from "../format/count";
 import { amountText, perMillion } from "../format/money";
 import { Amount, NotApplicable, UnpricedMark, madeOf } from "../parts/amount";
-import { ShareBar } from "../parts/bits";
+import { A, ShareBar } from "../parts/bits";
 import { Answered } from "../parts/card";
 import { CopyCurl, Export, Segments } from "../parts/controls";
 import { Change } from "../parts/delta";
@@ -16,7 +16,6 @@ import { shareOf, slotOf, spendNumber } from "../parts/money-columns";
 import { PAGE_ROWS, Pager } from "../parts/pager";
 import { PhoneAsOf } from "../parts/phone-list";
 import { RowLink } from "../parts/row-link";
-import { copy } from "../parts/toast";
 import { href, pathOf, useParams, useScope } from "../state/address";
 import { usePaging } from "../state/paging";
 import { type Pairs, optional, scopePairs, withFilter } from "../state/scope";
@@ -37,8 +36,8 @@ export function Models() {
   const view = VIEWS.find(({ value }) => value === params.get("view"))?.value ?? "model";
   const sort = params.get("sort") ?? "-spend";
   const own: Pairs = [["limit", String(PAGE_ROWS)], ...optional("sort", sort === "-spend" ? null : sort), ...optional("cursor", paging.cursor)];
-  const models = useAnswer<List<Model>>("models", asked(scope, own), view === "model");
-  const groups = useAnswer<List<Group>>("overview", asked(scope, [["group_by", view], ...own]), view !== "model");
+  const models = useAnswer<ModelsAnswer>("models", asked(scope, own), view === "model");
+  const groups = useAnswer<GroupsAnswer>("overview", asked(scope, [["group_by", view], ...own]), view !== "model");
   const question = view === "model" ? { path: "models", pairs: asked(scope) } : { path: "overview", pairs: asked(scope, [["group_by", view]]) };
   const onSort = (column: string, descending: boolean): void => change({ sort: descending && column === "spend" ? null : (descending ? "-" : "") + column, cursor: null, page: null });
 
@@ -92,10 +91,10 @@ const SKELETON = [
 ];
 
 /** A model is dated by its name; a row of its own for what tools cost. */
-function ModelTable({ body, sort, onSort }: { body: List<Model>; sort: string; onSort: (column: string, descending: boolean) => void }) {
+function ModelTable({ body, sort, onSort }: { body: ModelsAnswer; sort: string; onSort: (column: string, descending: boolean) => void }) {
   const [scope] = useScope();
   const { data, totals, rest } = body;
-  const compared = scope.compare && body.meta.previous !== undefined;
+  const compared = scope.compare && body.meta.previous != null;
   const hasRest = rest != null && (rest.calls > 0 || rest.unpriced_events > 0);
   const largest = Math.max(0, ...data.map(spendNumber));
   const change = (row: Row) => <Change now={row.spend} before={row.previous ? row.previous.spend : null} money />;
@@ -182,12 +181,12 @@ function MixLegend() {
   );
 }
 
-/** At most one notice; the largest cause, with the command that mends it. */
+/** At most one notice: the largest cause. */
 function UnpricedNotice({ models }: { models: readonly Model[] }) {
+  const [scope] = useScope();
   const unpriced = models.filter((model) => model.model !== null && model.unpriced_events > 0).sort((a, b) => b.unpriced_events - a.unpriced_events);
   const worst = unpriced.find((model) => model.spend === null);
   if (!worst) return null;
-  const command = `percapita prices set ${shell(worst.provider ?? "")} ${shell(worst.model!)} --input USD_PER_1M --output USD_PER_1M`;
   return (
     <div className="notice">
       <Icon name="warning" />
@@ -197,16 +196,11 @@ function UnpricedNotice({ models }: { models: readonly Model[] }) {
         </b>{" "}
         They are counted, but not in the spend: the total is a lower bound.
       </span>
-      <button type="button" className="button" onClick={() => void copy(command, "Command copied")}>
-        <Icon name="copy" />
-        Copy the command that sets one
-      </button>
+      <A className="button" to={href(pathOf("traces"), scopePairs({ ...scope, filters: withFilter(scope.filters, { field: "model", exclude: false, values: [worst.model!] }) }))}>
+        Show these calls
+      </A>
     </div>
   );
-}
-
-function shell(text: string): string {
-  return /^[A-Za-z0-9._/-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 const SHOWN = 4;
@@ -216,8 +210,8 @@ function EachDay({ models }: { models: readonly Model[] }) {
   const shown = models.filter((model) => model.model !== null && spendNumber(model) > 0).slice(0, SHOWN);
   const names = shown.map((model) => model.model!);
   const narrowed = { ...scope, filters: withFilter(scope.filters, { field: "model", exclude: false, values: names }) };
-  const answer = useAnswer<List<Group>>("overview", asked(narrowed, [["group_by", "day,model"], ["limit", "1000"]], { compare: false }), names.length > 0);
-  const days = useAnswer<List<Group>>("overview", asked(scope, [["group_by", "day"], ["limit", "1000"]], { compare: false }), names.length > 0);
+  const answer = useAnswer<GroupsAnswer>("overview", asked(narrowed, [["group_by", "day,model"], ["limit", "1000"]], { compare: false }), names.length > 0);
+  const days = useAnswer<GroupsAnswer>("overview", asked(scope, [["group_by", "day"], ["limit", "1000"]], { compare: false }), names.length > 0);
   if (names.length === 0) return null;
   return (
     <section className="section small-multiples">
@@ -237,10 +231,10 @@ function EachDay({ models }: { models: readonly Model[] }) {
   );
 }
 
-function GroupTable({ view, body, sort, onSort }: { view: Exclude<View, "model">; body: List<Group>; sort: string; onSort: (column: string, descending: boolean) => void }) {
+function GroupTable({ view, body, sort, onSort }: { view: Exclude<View, "model">; body: GroupsAnswer; sort: string; onSort: (column: string, descending: boolean) => void }) {
   const [scope] = useScope();
   const { data, totals } = body;
-  const compared = scope.compare && body.meta.previous !== undefined;
+  const compared = scope.compare && body.meta.previous != null;
   const largest = Math.max(0, ...data.map(spendNumber));
   const columns: Column<Group>[] = [
     {

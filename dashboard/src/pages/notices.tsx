@@ -1,6 +1,5 @@
 import type { Notice, NoticeKind } from "../api/types";
 import { plural, count } from "../format/count";
-import { dollarText } from "../format/money";
 import { dayAndClock } from "../format/time";
 import { Failed } from "../parts/card";
 import { Icon } from "../parts/icon";
@@ -58,7 +57,7 @@ function wordsOf(kind: NoticeKind, items: number): Words {
       return {
         title: `${plural(items, "model")} without a price`,
         means: "Their calls are counted, but in no sum of spend: totals are lower bounds.",
-        mend: "Set a price, or bring the price data up to date; then reprice, and the calls that were made are priced as of their time.",
+        mend: "Newer price data usually knows the model; a price of your own can stand above it.",
         item: "call",
       };
     case "email_like_ids":
@@ -86,7 +85,7 @@ function wordsOf(kind: NoticeKind, items: number): Words {
       return {
         title: "Price data is older than a week",
         means: "Models that came out since are unpriced, and prices that changed since are the old ones.",
-        mend: "Bring the price data up to date, and reprice what was made since.",
+        mend: "Upgrade Percapita: it carries the price data of its day.",
         item: "day",
       };
   }
@@ -104,7 +103,7 @@ function NoticeItem({ notice }: { notice: Notice }) {
       <div>
         <h2>{words.title}</h2>
         <p>
-          {words.means} {notice.spend_at_stake !== null && `At stake: ${dollarText(notice.spend_at_stake)}.`}
+          {words.means}
         </p>
         {notice.items.length > 0 && (
           <ul className="notice-names">

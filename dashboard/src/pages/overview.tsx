@@ -1,7 +1,7 @@
 import { useMemo } from "react";
 import { asked, useAnswer } from "../api/answers";
 import { useMeans } from "../api/means";
-import type { Answer, Group, List, Overview as OverviewData, Row } from "../api/types";
+import type { Group, GroupsAnswer, OverviewAnswer } from "../api/types";
 import { useTagKeys } from "../api/values";
 import { DayBars, Swatch } from "../charts/day-bars";
 import { colorsOf } from "../charts/colors";
@@ -39,7 +39,7 @@ export function Overview() {
   const [scope] = useScope();
   const keys = useTagKeys(scope);
   const asks = asked(scope);
-  const answer = useAnswer<Answer<OverviewData> & { unattributed: Row | null }>("overview", asks);
+  const answer = useAnswer<OverviewAnswer>("overview", asks);
   const chosen = params.get("by");
   const by = chosen ?? (keys.length > 0 ? `tag.${keys.includes("plan") ? "plan" : keys[0]!}` : "model");
   const shows = params.get("show") === "table" ? "table" : "chart";
@@ -70,19 +70,19 @@ export function Overview() {
   );
 }
 
-function OverviewKpis({ body, compared }: { body: Answer<OverviewData> & { unattributed: Row | null }; compared: boolean }) {
+function OverviewKpis({ body, compared }: { body: OverviewAnswer; compared: boolean }) {
   const { data } = body;
   const before = compared ? data.previous : undefined;
   const attributed = sum([data.spend]) - sum([body.unattributed?.spend]);
   const perUser = mean(attributed, data.users);
   const earlierNobody = body.unattributed?.previous;
   const earlierPerUser = before && earlierNobody !== undefined ? mean(sum([before.spend]) - sum([earlierNobody?.spend]), before.users ?? 0) : undefined;
-  const numbers = (label: string, now: number, text: (value: number) => string, earlier: number | undefined): Kpi => ({
+  const numbers = (label: string, now: number, text: (value: number) => string, earlier: number | null | undefined): Kpi => ({
     label,
     value: text(now),
     now,
     before: earlier,
-    beforeText: earlier === undefined ? undefined : text(earlier),
+    beforeText: earlier == null ? undefined : text(earlier),
   });
   return (
     <Kpis
@@ -112,17 +112,17 @@ function OverviewKpis({ body, compared }: { body: Answer<OverviewData> & { unatt
 function ByGroup({ by, keys, shows, onShow, onBy }: { by: string; keys: readonly string[]; shows: "chart" | "table"; onShow: (shows: "chart" | "table") => void; onBy: (by: string) => void }) {
   const [scope] = useScope();
   const now = useNow();
-  const grouped = useAnswer<List<Group>>("overview", asked(scope, [["group_by", by], ["limit", "50"]]));
+  const grouped = useAnswer<GroupsAnswer>("overview", asked(scope, [["group_by", by], ["limit", "50"]]));
   const hourly = "preset" in scope.window && scope.window.preset === "1d";
   const bucket = hourly ? "hour" : "day";
   const days = daysOf(scope.window, now, scope.tz);
   const fits = daysBetween(days.from, days.last) < MOST_DAYS_OF_PARTS;
-  const buckets = useAnswer<List<Group>>("overview", asked(scope, [["group_by", bucket], ["limit", "1000"]], { compare: false }));
+  const buckets = useAnswer<GroupsAnswer>("overview", asked(scope, [["group_by", bucket], ["limit", "1000"]], { compare: false }));
   const named = useMemo(() => (fits && grouped.data ? topKeys(grouped.data) : []), [grouped.data, fits]);
   const colors = useMemo(() => colorsOf(by, named), [by, named]);
   // Only the values that are drawn: a filter of this field never lets in more than it had.
   const narrowed: Scope = { ...scope, filters: withFilter(scope.filters, { field: fieldOf(by), exclude: false, values: named }) };
-  const parts = useAnswer<List<Group>>("overview", asked(narrowed, [["group_by", `${bucket},${by}`], ["limit", "1000"]], { compare: false }), named.length > 0);
+  const parts = useAnswer<GroupsAnswer>("overview", asked(narrowed, [["group_by", `${bucket},${by}`], ["limit", "1000"]], { compare: false }), named.length > 0);
   const tabs = [...new Set([...(keys.includes("plan") ? ["tag.plan"] : []), "model", ...keys.filter((key) => key !== "plan").slice(0, 2).map((key) => `tag.${key}`), by])];
   return (
     <div className="wide-and-side">
@@ -160,7 +160,7 @@ function ByGroup({ by, keys, shows, onShow, onBy }: { by: string; keys: readonly
 }
 
 /** The values that get a colour: the largest, in a fixed order that filters do not change. */
-function topKeys(body: List<Group>): string[] {
+function topKeys(body: GroupsAnswer): string[] {
   return body.data
     .filter((row) => row.key !== null && spendNumber(row) > 0)
     .slice(0, MOST_SERIES)
@@ -168,14 +168,14 @@ function topKeys(body: List<Group>): string[] {
 }
 
 /** What the grey part is called; null where nothing is left for it. */
-function otherOf(body: List<Group> | undefined, named: readonly string[]): string | null {
+function otherOf(body: GroupsAnswer | undefined, named: readonly string[]): string | null {
   if (!body) return null;
   const others = body.data.filter((row) => row.key === null || !named.includes(row.key)).filter((row) => spendNumber(row) > 0);
   if (others.length === 0 && !(body.rest && spendNumber(body.rest) > 0)) return null;
   return others.length === 1 && others[0]!.key === null && !(body.rest && spendNumber(body.rest) > 0) ? "(none)" : "other";
 }
 
-function averageOf(body: List<Group> | undefined, hourly: boolean, scope: Scope): { value: number; text: string; note: string } | undefined {
+function averageOf(body: GroupsAnswer | undefined, hourly: boolean, scope: Scope): { value: number; text: string; note: string } | undefined {
   const previous = body?.totals.previous;
   const span = body?.meta.previous;
   if (previous?.spend == null || !span) return undefined;
@@ -193,10 +193,10 @@ function fieldOf(by: string): string {
 const LEGEND_ROWS = 7;
 
 /** The legend is a table with numbers, in stacking order. */
-function Legend({ by, body, colors }: { by: string; body: List<Group>; colors: ReadonlyMap<string, number> }) {
+function Legend({ by, body, colors }: { by: string; body: GroupsAnswer; colors: ReadonlyMap<string, number> }) {
   const [scope] = useScope();
   const means = useMeans(by);
-  const compared = scope.compare && body.meta.previous !== undefined;
+  const compared = scope.compare && body.meta.previous != null;
   const { totals } = body;
   const ordered = [...body.data.filter((row) => row.key !== null), ...body.data.filter((row) => row.key === null)];
   const nobody = ordered.filter((row) => row.key === null);
@@ -299,7 +299,7 @@ const MODELS = 8;
 function ByModel() {
   const [scope] = useScope();
   const link = useLink();
-  const answer = useAnswer<List<Group>>("overview", asked(scope, [["group_by", "model"], ["limit", "50"]]));
+  const answer = useAnswer<GroupsAnswer>("overview", asked(scope, [["group_by", "model"], ["limit", "50"]]));
   return (
     <section className="section">
       <header>
@@ -314,7 +314,7 @@ function ByModel() {
         {(body) => {
           const rows = body.data.filter((row) => row.key !== null && row.calls > 0).slice(0, MODELS);
           const largest = Math.max(0, ...rows.map(spendNumber));
-          const compared = scope.compare && body.meta.previous !== undefined;
+          const compared = scope.compare && body.meta.previous != null;
           return (
             <table className="ledger legend bars">
               <caption className="hidden">Spend by model</caption>

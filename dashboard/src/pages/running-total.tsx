@@ -1,5 +1,5 @@
 import { asked, useAnswer } from "../api/answers";
-import type { Answer, Group, List, Overview } from "../api/types";
+import type { Group, GroupsAnswer, OverviewAnswer } from "../api/types";
 import { Running } from "../charts/running";
 import { type Nanos, dollars, exact, nanos, sum } from "../format/decimal";
 import { amountText, dollarText, roundText } from "../format/money";
@@ -12,19 +12,19 @@ import { type Pairs, questionPairs } from "../state/scope";
 import { daysOf } from "../state/windows";
 
 /** How spend adds up, against the period before; a month goes on to its end. */
-export function RunningTotal({ overview, shows, onShow }: { overview: Answer<Overview> | undefined; shows: "chart" | "table"; onShow: (shows: "chart" | "table") => void }) {
+export function RunningTotal({ overview, shows, onShow }: { overview: OverviewAnswer | undefined; shows: "chart" | "table"; onShow: (shows: "chart" | "table") => void }) {
   const [scope] = useScope();
   const now = useNow();
   const days = daysOf(scope.window, now, scope.tz);
   const month = "preset" in scope.window && scope.window.preset === "mtd";
-  const answer = useAnswer<List<Group>>("overview", asked(scope, [["group_by", "day"], ["limit", "1000"]], { compare: false }));
+  const answer = useAnswer<GroupsAnswer>("overview", asked(scope, [["group_by", "day"], ["limit", "1000"]], { compare: false }));
   const span = overview?.meta.previous;
   // The month before is drawn to its end, although it is compared up to the same hour.
   const earlier: Pairs = month
     ? [["window", "last-month"]]
     : span ? [["from", span.from], ["to", span.to]] : []; // prettier-ignore
   const others = questionPairs({ ...scope, window: { preset: "28d" } }).filter(([name]) => name !== "window");
-  const before = useAnswer<List<Group>>("overview", [...earlier, ...others, ["group_by", "day"], ["limit", "1000"]], scope.compare && earlier.length > 0);
+  const before = useAnswer<GroupsAnswer>("overview", [...earlier, ...others, ["group_by", "day"], ["limit", "1000"]], scope.compare && earlier.length > 0);
 
   const monthBefore = monthName(addDays(`${days.from.slice(0, 8)}01`, -1));
   const title = month ? (scope.compare ? `${monthName(days.from)} against ${monthBefore}` : `${monthName(days.from)} so far`) : scope.compare ? "Running total, against the time before" : "Running total";

@@ -1,5 +1,5 @@
 import { asked, useAnswer } from "../api/answers";
-import type { List, Row, Tool } from "../api/types";
+import type { Row, Tool, ToolsAnswer } from "../api/types";
 import { count, duration, share as shareText } from "../format/count";
 import { nanos } from "../format/decimal";
 import { dollarText } from "../format/money";
@@ -17,7 +17,6 @@ import { useLink, useParams, useScope } from "../state/address";
 import { useNow } from "../state/now";
 import { usePaging } from "../state/paging";
 import { optional } from "../state/scope";
-import { Empty } from "./empty";
 import { LateNotice } from "./late";
 
 /** A tool that fails more often than this is worth the colour of failure. */
@@ -29,9 +28,8 @@ export function Tools() {
   const [scope] = useScope();
   const paging = usePaging();
   const sort = params.get("sort") ?? "-calls";
-  const answer = useAnswer<List<Tool>>("tools", asked(scope, [["limit", String(PAGE_ROWS)], ...optional("sort", sort === "-calls" ? null : sort), ...optional("cursor", paging.cursor)]));
+  const answer = useAnswer<ToolsAnswer>("tools", asked(scope, [["limit", String(PAGE_ROWS)], ...optional("sort", sort === "-calls" ? null : sort), ...optional("cursor", paging.cursor)]));
   const none = answer.data?.data.length === 0 && paging.cursor === null && !answer.isPlaceholderData;
-  if (none && scope.filters.length > 0) return <Empty scope={scope} unattributed={null} />;
   return (
     <div className="page">
       <div className="head">
@@ -61,7 +59,7 @@ export function Tools() {
         >
           {(body) => (
             <>
-              <ToolKpis body={body} compared={scope.compare && body.meta.previous !== undefined} />
+              <ToolKpis body={body} compared={scope.compare && body.meta.previous != null} />
               <ToolTable body={body} sort={sort} onSort={(column, descending) => change({ sort: descending && column === "calls" ? null : (descending ? "-" : "") + column, cursor: null, page: null })} />
               <Pager paging={paging} nextCursor={body.next_cursor}>
                 Spend here is what providers bill for the tool itself. It is part of the totals on Overview, Users and Models.
@@ -87,7 +85,7 @@ const SKELETON = [
   { label: "Last seen", width: 64 },
 ];
 
-function ToolKpis({ body, compared }: { body: List<Tool>; compared: boolean }) {
+function ToolKpis({ body, compared }: { body: ToolsAnswer; compared: boolean }) {
   const { data, totals } = body;
   const before = compared ? totals.previous : undefined;
   const slowest = data.reduce<Tool | null>((most, tool) => ((tool.latency_ms.p95 ?? 0) > (most?.latency_ms.p95 ?? 0) ? tool : most), null);
@@ -113,12 +111,12 @@ function ToolKpis({ body, compared }: { body: List<Tool>; compared: boolean }) {
   );
 }
 
-function ToolTable({ body, sort, onSort }: { body: List<Tool>; sort: string; onSort: (column: string, descending: boolean) => void }) {
+function ToolTable({ body, sort, onSort }: { body: ToolsAnswer; sort: string; onSort: (column: string, descending: boolean) => void }) {
   const [scope] = useScope();
   const link = useLink();
   const now = useNow();
   const { data, totals, rest } = body;
-  const compared = scope.compare && body.meta.previous !== undefined;
+  const compared = scope.compare && body.meta.previous != null;
   const largest = Math.max(0, ...data.map((tool) => tool.calls));
   const cost = (row: Row) => (row.spend !== null && nanos(row.spend) === 0n ? <NotApplicable /> : <Amount amount={row.spend} made={{ unpriced: row.unpriced_events }} />);
   const columns: Column<Tool>[] = [

@@ -1,7 +1,7 @@
 import { useState } from "react";
 import { asked, useAnswer } from "../api/answers";
 import { API, Problem, get } from "../api/client";
-import type { Answer, Event, Trace, TraceDetail, TraceList } from "../api/types";
+import type { Answer, Event, Trace, TraceDetail, TracesAnswer } from "../api/types";
 import { Answered } from "../parts/card";
 import { CopyCurl, Export, Segments } from "../parts/controls";
 import { Find } from "../parts/find";
@@ -16,21 +16,20 @@ import { type Scope, optional, withFilter } from "../state/scope";
 import { Empty } from "./empty";
 import { LateNotice } from "./late";
 
-export const TRACE_SORTS = [
+const LISTS = [
   { value: "newest", label: "Newest" },
-  { value: "costliest", label: "Costliest" },
-  { value: "slowest", label: "Slowest" },
+  { value: "failed", label: "Failed" },
 ] as const;
-export type TraceSort = (typeof TRACE_SORTS)[number]["value"];
-const SORT_COLUMNS: Record<TraceSort, string | null> = { newest: null, costliest: "-spend", slowest: "-duration_ms" };
+type ListName = (typeof LISTS)[number]["value"];
 
-export function traceSort(text: string | null): TraceSort {
-  return TRACE_SORTS.find((sort) => sort.value === text)?.value ?? "newest";
+/** The question of a list of traces, as every such list asks it: newest first. */
+export function traceQuestion(scope: Scope, cursor: string | null) {
+  return asked(scope, [["limit", String(PAGE_ROWS)], ...optional("cursor", cursor)], { compare: false });
 }
 
-/** The question of a list of traces, as every such list asks it. */
-export function traceQuestion(scope: Scope, sort: TraceSort, cursor: string | null) {
-  return asked(scope, [["limit", String(PAGE_ROWS)], ...optional("sort", SORT_COLUMNS[sort]), ...optional("cursor", cursor)], { compare: false });
+/** Traces in which something failed: those with an event of that status. */
+function failedOnly(scope: Scope): Scope {
+  return { ...scope, filters: withFilter(scope.filters, { field: "status", exclude: false, values: ["error"] }) };
 }
 
 export function Traces() {
@@ -38,10 +37,10 @@ export function Traces() {
   const [scope] = useScope();
   const link = useLink();
   const paging = usePaging();
-  const failed = params.get("list") === "failed";
-  const sort = traceSort(params.get("list"));
-  const narrowed: Scope = failed ? { ...scope, filters: withFilter(scope.filters, { field: "status", exclude: false, values: ["error"] }) } : scope;
-  const answer = useAnswer<TraceList>("traces", traceQuestion(narrowed, sort, paging.cursor));
+  const list: ListName = params.get("list") === "failed" ? "failed" : "newest";
+  const failed = list === "failed";
+  const narrowed = failed ? failedOnly(scope) : scope;
+  const answer = useAnswer<TracesAnswer>("traces", traceQuestion(narrowed, paging.cursor));
   const [missed, setMissed] = useState<string | null>(null);
 
   const find = async (id: string): Promise<void> => {
@@ -65,14 +64,14 @@ export function Traces() {
         <PhoneAsOf />
         <Segments
           label="Which traces"
-          value={failed ? "failed" : sort}
-          options={[...TRACE_SORTS, { value: "failed", label: "Failed" }]}
-          onChoose={(value) => change({ list: value === "newest" ? null : value, cursor: null, page: null })}
+          value={list}
+          options={LISTS}
+          onChoose={(value: ListName) => change({ list: value === "newest" ? null : value, cursor: null, page: null })}
         />
         <div className="tools">
           <Find label="Find a trace or event id" value="" settles={false} onFind={(id) => void find(id)} />
-          <CopyCurl path="traces" pairs={traceQuestion(narrowed, sort, null)} filters={narrowed.filters.length} />
-          <Export path="traces" pairs={traceQuestion(narrowed, sort, null).filter(([name]) => name !== "limit")} name="traces" />
+          <CopyCurl path="traces" pairs={traceQuestion(narrowed, null)} filters={narrowed.filters.length} />
+          <Export path="traces" pairs={traceQuestion(narrowed, null).filter(([name]) => name !== "limit")} name="traces" />
         </div>
       </div>
       <LateNotice />
@@ -86,7 +85,7 @@ export function Traces() {
       <Answered answer={answer} what="This table" skeleton={<LedgerSkeleton columns={SKELETON} rows={15} />}>
         {(body) => (
           <>
-            <TraceTable body={body} linkTo={(trace: Trace) => link("traces", trace.trace_id)} first={paging.page === 1 && sort === "newest"} withUser withUntraced={!failed} />
+            <TraceTable body={body} linkTo={(trace: Trace) => link("traces", trace.trace_id)} first={paging.page === 1} withUser withUntraced={!failed} />
             <Pager paging={paging} nextCursor={body.next_cursor}>
               {(paging.page - 1) * PAGE_ROWS + 1} – {(paging.page - 1) * PAGE_ROWS + body.data.length} of {count(body.totals.traces)} traces.
             </Pager>

@@ -1,5 +1,5 @@
 import { asked, useAnswer } from "../api/answers";
-import type { Answer, Group, List, Model, TraceList, UserDetail } from "../api/types";
+import type { GroupsAnswer, ModelsAnswer, TracesAnswer, UserAnswer, UserDetail, UsersAnswer } from "../api/types";
 import { DayBars } from "../charts/day-bars";
 import { barsOf } from "../charts/day-data";
 import { DayTable } from "../charts/day-table";
@@ -9,7 +9,7 @@ import { amountText, dollarText, mean, perMillion, roundText } from "../format/m
 import { Amount, NotApplicable, UnpricedMark, madeOf } from "../parts/amount";
 import { A } from "../parts/bits";
 import { Answered } from "../parts/card";
-import { ChartOrTable, CopyCurl, Export, Segments } from "../parts/controls";
+import { ChartOrTable, CopyCurl, Export } from "../parts/controls";
 import { Icon } from "../parts/icon";
 import { type Kpi, KpiSkeleton, Kpis } from "../parts/kpi";
 import { LedgerSkeleton } from "../parts/ledger";
@@ -23,8 +23,7 @@ import { useNow } from "../state/now";
 import { usePaging } from "../state/paging";
 import { type Filter, type Scope, scopePairs, withFilter } from "../state/scope";
 import { LateNotice } from "./late";
-import { TRACE_SORTS, traceQuestion, traceSort } from "./traces";
-import type { UserList } from "./users";
+import { traceQuestion } from "./traces";
 
 /** One user: what they cost, against all others; where it goes; their traces. */
 export function UserPage({ userId }: { userId: string }) {
@@ -34,9 +33,7 @@ export function UserPage({ userId }: { userId: string }) {
   const path = `users/${encodeURIComponent(userId)}`;
   const filter: Filter = { field: "userId", exclude: false, values: [userId] };
   const own: Scope = { ...scope, filters: withFilter(scope.filters, filter) };
-  const detail = useAnswer<Answer<UserDetail>>(path, asked(scope, [], { compare: false }));
-  // The same user as a row of the list, because rows are what is compared with the window before.
-  const row = useAnswer<UserList>("users", asked(own, [["limit", "1"]]));
+  const detail = useAnswer<UserAnswer>(path, asked(scope));
   const shows = params.get("show") === "table" ? "table" : "chart";
   const show = (next: "chart" | "table"): void => change({ show: next === "table" ? "table" : null }, { replace: true });
   useKey("t", () => show(shows === "table" ? "chart" : "table"));
@@ -68,28 +65,28 @@ export function UserPage({ userId }: { userId: string }) {
           <UnpricedMark events={detail.data?.data.unpriced_events ?? 0} />
         </span>
         <div className="tools">
-          <CopyCurl path={path} pairs={asked(scope, [], { compare: false })} filters={scope.filters.length} />
+          <CopyCurl path={path} pairs={asked(scope)} filters={scope.filters.length} />
           <Export path="events" pairs={asked(own, [], { compare: false })} name="events" />
         </div>
       </div>
       <LateNotice />
       <Answered answer={detail} what="The key figures" skeleton={<KpiSkeleton labels={["Spend", "Against the mean", "Per trace", "Traces", "From cache"]} />}>
-        {(body) => <UserKpis user={body.data} row={row.data} />}
+        {(body) => <UserKpis user={body.data} compared={scope.compare && body.meta.previous != null} />}
       </Answered>
       <div className="halves even">
-        <UserDays scope={own} shows={shows} onShow={show} row={row.data} />
+        <UserDays scope={own} shows={shows} onShow={show} detail={detail.data} />
         <WhereItGoes scope={own} />
       </div>
-      <UserTraces scope={own} sort={params.get("list")} onSort={(list) => change({ list: list === "newest" ? null : list, cursor: null, page: null }, { replace: true })} />
+      <UserTraces scope={own} />
     </div>
   );
 }
 
 /** How many users of this window cost more: the server counts them by the amount. */
-function useAll(spend: string | null): UserList | undefined {
+function useAll(spend: string | null): UsersAnswer | undefined {
   const [scope] = useScope();
   const others: Scope = { ...scope, filters: scope.filters.filter((filter) => filter.field !== "userId") };
-  return useAnswer<UserList>("users", asked(others, [["limit", "1"], ["above", spend ?? "0"]], { compare: false }), spend !== null).data;
+  return useAnswer<UsersAnswer>("users", asked(others, [["limit", "1"], ["above", spend ?? "0"]], { compare: false }), spend !== null).data;
 }
 
 function Rank({ spend }: { spend: string | null }) {
@@ -97,17 +94,14 @@ function Rank({ spend }: { spend: string | null }) {
   if (!all || spend === null || nanos(spend) === 0n) return <span>User</span>;
   return (
     <span>
-      Rank {count(all.totals.users_above + 1)} of {count(all.totals.users)}
+      Rank {count((all.totals.users_above ?? 0) + 1)} of {count(all.totals.users)}
     </span>
   );
 }
 
-function UserKpis({ user, row }: { user: UserDetail; row: UserList | undefined }) {
-  const [scope] = useScope();
+function UserKpis({ user, compared }: { user: UserDetail; compared: boolean }) {
   const all = useAll(user.spend);
-  const mine = row?.data.find((one) => one.user_id === user.user_id);
-  const compared = scope.compare && row?.meta.previous !== undefined && mine !== undefined;
-  const before = compared ? (mine.previous ?? null) : undefined;
+  const before = compared ? (user.previous ?? null) : undefined;
   const average = all?.totals.mean_spend ?? null;
   const perTrace = user.spend === null ? null : mean(nanos(user.spend), user.traces);
   const earlierPerTrace = before?.spend == null ? undefined : mean(nanos(before.spend), before.traces);
@@ -149,12 +143,12 @@ function factor(spend: string | null, average: string | null): string {
   return tenths >= 100n ? `${count(Number(divide(tenths, 10n)))}×` : `${tenths / 10n}.${tenths % 10n}×`;
 }
 
-function UserDays({ scope, shows, onShow, row }: { scope: Scope; shows: "chart" | "table"; onShow: (shows: "chart" | "table") => void; row: UserList | undefined }) {
+function UserDays({ scope, shows, onShow, detail }: { scope: Scope; shows: "chart" | "table"; onShow: (shows: "chart" | "table") => void; detail: UserAnswer | undefined }) {
   const now = useNow();
   const hourly = "preset" in scope.window && scope.window.preset === "1d";
-  const answer = useAnswer<List<Group>>("overview", asked(scope, [["group_by", hourly ? "hour" : "day"], ["limit", "1000"]], { compare: false }));
-  const before = row?.data[0]?.previous;
-  const span = row?.meta.previous;
+  const answer = useAnswer<GroupsAnswer>("overview", asked(scope, [["group_by", hourly ? "hour" : "day"], ["limit", "1000"]], { compare: false }));
+  const before = detail?.data.previous;
+  const span = detail?.meta.previous;
   const days = span ? Math.max(1, Math.round((Date.parse(span.to) - Date.parse(span.from)) / (hourly ? 3_600_000 : 86_400_000))) : 1;
   const average = before?.spend == null ? null : divide(nanos(before.spend), BigInt(days));
   return (
@@ -188,7 +182,7 @@ function UserDays({ scope, shows, onShow, row }: { scope: Scope; shows: "chart" 
 const MODELS = 5;
 
 function WhereItGoes({ scope }: { scope: Scope }) {
-  const answer = useAnswer<List<Model>>("models", asked(scope, [["limit", String(MODELS)]], { compare: false }));
+  const answer = useAnswer<ModelsAnswer>("models", asked(scope, [["limit", String(MODELS)]], { compare: false }));
   return (
     <section className="section">
       <header>
@@ -266,18 +260,14 @@ function WhereItGoes({ scope }: { scope: Scope }) {
   );
 }
 
-function UserTraces({ scope, sort, onSort }: { scope: Scope; sort: string | null; onSort: (sort: string) => void }) {
+function UserTraces({ scope }: { scope: Scope }) {
   const paging = usePaging();
-  const chosen = traceSort(sort);
-  const answer = useAnswer<TraceList>("traces", traceQuestion(scope, chosen, paging.cursor));
+  const answer = useAnswer<TracesAnswer>("traces", traceQuestion(scope, paging.cursor));
   return (
     <section className="section">
       <header>
         <h2>Traces</h2>
-        {answer.data && <span className="dim">{count(answer.data.totals.traces)}</span>}
-        <div className="right">
-          <Segments small label="Order" value={chosen} options={TRACE_SORTS} onChoose={onSort} />
-        </div>
+        {answer.data && <span className="dim">{count(answer.data.totals.traces)}, newest first</span>}
       </header>
       <Answered answer={answer} what="This table" skeleton={<LedgerSkeleton columns={[{ label: "Started", width: 64 }, { label: "Operation" }, { label: "Spend, USD", numeric: true }, { label: "Duration", numeric: true }]} rows={7} />}>
         {(body) =>
@@ -288,7 +278,7 @@ function UserTraces({ scope, sort, onSort }: { scope: Scope; sort: string | null
               <TraceTable
                 body={body}
                 linkTo={(trace) => href(pathOf("traces", trace.trace_id), scopePairs(scope))}
-                first={paging.page === 1 && chosen === "newest"}
+                first={paging.page === 1}
                 withUser={false}
                 withUntraced
               />

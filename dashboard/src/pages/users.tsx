@@ -1,6 +1,6 @@
 import { useState } from "react";
 import { asked, useAnswer, useMe } from "../api/answers";
-import type { List, Row, User, UserTotals } from "../api/types";
+import type { Row, User, UsersAnswer } from "../api/types";
 import { useTagKeys } from "../api/values";
 import { PerHeadBar } from "../charts/per-head-bar";
 import { Spark } from "../charts/spark";
@@ -30,8 +30,6 @@ import { Empty } from "./empty";
 import { LateNotice } from "./late";
 import { Groups } from "./groups";
 
-export type UserList = List<User, Row & UserTotals>;
-
 /** A user above this many dollars is worth counting apart. */
 export const ABOVE = "20";
 const TABS = 3;
@@ -49,8 +47,8 @@ export function Users() {
   const paging = usePaging();
   const asks = asked(scope, [["limit", String(PAGE_ROWS)], ["above", ABOVE], ["include", "spark"]]);
   const own: Pairs = [...optional("sort", sort === "-spend" ? null : sort), ...optional("q", q || null)];
-  const top = useAnswer<UserList>("users", asks);
-  const page = useAnswer<UserList>("users", [...asks, ...own, ...optional("cursor", paging.cursor)], tag === null);
+  const top = useAnswer<UsersAnswer>("users", asks);
+  const page = useAnswer<UsersAnswer>("users", [...asks, ...own, ...optional("cursor", paging.cursor)], tag === null);
   const question = tag === null ? { path: "users", pairs: asked(scope, own) } : { path: "overview", pairs: asked(scope, [["group_by", `tag.${tag}`]]) };
   const choose = (key: string | null): void => change({ group: key === null ? null : `tag.${key}`, sort: null, q: null, cursor: null, page: null });
   const [lit, setLit] = useState<string | null>(null);
@@ -118,7 +116,7 @@ const SKELETON = [
   { label: "Top model", width: 110 },
 ];
 
-function UserKpis({ body, compared }: { body: UserList; compared: boolean }) {
+function UserKpis({ body, compared }: { body: UsersAnswer; compared: boolean }) {
   const { totals } = body;
   const before = compared ? totals.previous : undefined;
   const money = (label: string, now: string | null, earlier: string | null | undefined, extra: Partial<Kpi> = {}): Kpi => ({
@@ -129,12 +127,12 @@ function UserKpis({ body, compared }: { body: UserList; compared: boolean }) {
     beforeText: earlier == null ? undefined : dollarText(earlier),
     ...extra,
   });
-  const whole = (label: string, now: number, earlier: number | undefined): Kpi => ({
+  const whole = (label: string, now: number, earlier: number | null | undefined): Kpi => ({
     label,
     value: count(now),
     now,
     before: earlier,
-    beforeText: earlier === undefined ? undefined : count(earlier),
+    beforeText: earlier == null ? undefined : count(earlier),
   });
   return (
     <Kpis
@@ -143,13 +141,13 @@ function UserKpis({ body, compared }: { body: UserList; compared: boolean }) {
         { ...money("Total spend", totals.spend, before?.spend), value: totals.spend === null ? "–" : <Amount amount={totals.spend} made={madeOf(totals)} sign focusable /> },
         whole("Users", totals.users, before?.users),
         money("Median user", totals.median_spend, before?.median_spend),
-        whole(`Users above $${ABOVE}`, totals.users_above, before?.users_above),
+        whole(`Users above $${ABOVE}`, totals.users_above ?? 0, before?.users_above),
       ]}
     />
   );
 }
 
-function UserBar({ body, lit }: { body: UserList; lit: string | null }) {
+function UserBar({ body, lit }: { body: UsersAnswer; lit: string | null }) {
   const link = useLink();
   const { data, totals, rest, unattributed } = body;
   const others = totals.users - data.length;
@@ -173,7 +171,7 @@ function UserTable({
   searched,
   paging,
 }: {
-  body: UserList;
+  body: UsersAnswer;
   sort: string;
   onSort: (column: string, descending: boolean) => void;
   onOver: (key: string | null) => void;
@@ -188,7 +186,7 @@ function UserTable({
   const others = totals.users - data.length;
   const shown = [...data, ...(others > 0 ? [rest] : []), unattributed, totals];
   const largest = Math.max(...data.map(spendNumber), 0);
-  const compared = scope.compare && body.meta.previous !== undefined;
+  const compared = scope.compare && body.meta.previous != null;
   const first = (paging.page - 1) * PAGE_ROWS + 1;
   const foot = footRows(body, others, scope.compare ? compared : false, largest, searched, paging.page > 1);
 
@@ -261,7 +259,7 @@ function UserTable({
   );
 }
 
-function footRows(body: UserList, others: number, compared: boolean, largest: number, searched: boolean, later: boolean): FootRow[] {
+function footRows(body: UsersAnswer, others: number, compared: boolean, largest: number, searched: boolean, later: boolean): FootRow[] {
   const { totals, rest, unattributed } = body;
   const rows: FootRow[] = [];
   const change = (row: Row) => (compared ? { change: <Change now={row.spend} before={row.previous ? row.previous.spend : null} /> } : {});

@@ -130,7 +130,7 @@ function Cost({ event }: { event: Event }) {
         <p>
           {event.flags.includes("usage_missing")
             ? "The call ended without a usage object, so its cost is unknown. It is counted, and in no sum."
-            : "No price of this model is known. It is counted, and in no sum. Setting one prices the calls that were made."}
+            : "No price of this model is known. The call is counted, and in no sum."}
         </p>
         {parts.length === 0 && event.tokens > 0 && <p className="dim">{count(event.tokens)} tokens are waiting for it.</p>}
       </div>

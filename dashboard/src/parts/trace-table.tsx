@@ -1,4 +1,4 @@
-import type { Measures, Trace, TraceList } from "../api/types";
+import type { Measures, Trace, TracesAnswer } from "../api/types";
 import { count, duration, tokens } from "../format/count";
 import { exact, nanos, sum } from "../format/decimal";
 import { fullTime, listTime } from "../format/time";
@@ -17,7 +17,7 @@ export function TraceTable({
   withUser,
   withUntraced,
 }: {
-  body: TraceList;
+  body: TracesAnswer;
   linkTo: (trace: Trace) => string;
   /** The newest page: what is not shown is earlier. */
   first: boolean;
