@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from query import rows
 from query.parameters import (
     TAG_KEY,
-    TEXT_CHARS,
+    TEXT,
     Asked,
     EventQuery,
     Listed,
@@ -123,18 +123,17 @@ def _parameters(op: Operation) -> Iterator[dict[str, Any]]:
     for name, schema in shape["properties"].items():
         described = {key: value for key, value in schema.items() if key not in ("title", "description", "default")}
         yield {"name": name, "in": "query", "description": schema.get("description", ""), "schema": described}
-    text = {"type": "string", "maxLength": TEXT_CHARS}
     for name in FIELDS:
         for sign, word in (("", "is any of"), ("!", "is none of")):
             yield {
                 "name": name + sign, "in": "query", "description": f"{name} {word}; empty: has none", "explode": True,
-                "schema": {"type": "array", "items": text, "maxItems": 100},
+                "schema": {"type": "array", "items": TEXT, "maxItems": 100},
             }  # fmt: skip
     yield {
         "name": "tags", "in": "query", "style": "form", "explode": True,
         "description": "any tag: tag.KEY=VALUE, repeated for OR; tag.KEY!=VALUE excludes; an empty value: has no such tag",
         "schema": {
-            "type": "object", "propertyNames": {"pattern": rf"^tag\.{TAG_KEY.pattern}!?$"}, "additionalProperties": text,
+            "type": "object", "propertyNames": {"pattern": rf"^tag\.{TAG_KEY.pattern}!?$"}, "additionalProperties": TEXT,
             "maxProperties": 32,
         },
     }  # fmt: skip

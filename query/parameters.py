@@ -126,7 +126,13 @@ def _group_by(value: str) -> str:
 
 
 _GROUP_PATTERN = r"^((day|hour),)?(user|provider|model|agent|service_tier|tag\.[A-Za-z0-9_.-]{1,64})$|^(day|hour)$"
-_TEXT = Read(text, {"type": "string", "maxLength": TEXT_CHARS})
+_INSTANT = Read(
+    str,
+    {"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}, {"pattern": "^[0-9]{1,15}$"}]},
+)
+_ZONE = {"type": "string", "pattern": "^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$", "examples": ["UTC", "Europe/Berlin"]}
+TEXT = {"type": "string", "maxLength": TEXT_CHARS, "pattern": r"^[^\u0000]*$"}
+_TEXT = Read(text, TEXT)
 Compare = Annotated[
     str, one_of("previous"), Field(description="adds `previous`, of the window before, to every row and sum")
 ]
@@ -141,10 +147,12 @@ class Asked(BaseModel):
     window: Annotated[str, one_of(*windows.NAMES), Field(description="ends now; 28d unless said")] = ""
     windowDays: Annotated[int, whole(1, 400), Field(description="so many times 24 hours, ending now")] = 0  # noqa: N815  # a contract
     from_: Annotated[
-        str, Field(alias="from", description="RFC 3339, a date (midnight of `tz`) or unix milliseconds; inclusive")
+        str,
+        _INSTANT,
+        Field(alias="from", description="RFC 3339, a date (midnight of `tz`) or unix milliseconds; inclusive"),
     ] = ""
-    to: Annotated[str, Field(description="as `from`; exclusive; now unless said")] = ""
-    tz: Annotated[str, Read(_zone, {"type": "string"}), Field(description="IANA name, like Europe/Berlin")] = "UTC"
+    to: Annotated[str, _INSTANT, Field(description="as `from`; exclusive; now unless said")] = ""
+    tz: Annotated[str, Read(_zone, _ZONE), Field(description="IANA name, like Europe/Berlin")] = "UTC"
 
 
 class Listed(Asked):
