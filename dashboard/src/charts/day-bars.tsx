@@ -6,8 +6,8 @@ import { useWidth } from "./width";
 
 export interface Series {
   readonly name: string;
-  /** 1 to 5 in the order of the palette; 0 is grey: other, none. */
-  readonly color: number;
+  /** 1 to 5 in the order of the palette; 0 is grey: other, none; `data` where there is one series. */
+  readonly color: number | "data";
 }
 
 export interface Bar {
@@ -98,7 +98,7 @@ export function DayBars({
           {bars.map((bar, index) => (
             <g key={bar.words} className={bar.isToday ? "running" : undefined}>
               {stack(bar, series, (value) => (value / top) * (plot.bottom - plot.top)).map((part) => (
-                <rect key={part.color + part.name} className={`fill-${part.color}`} x={x(index)} width={barWidth} y={plot.bottom - part.from - part.size} height={part.size} rx={part.size > 2 ? 1 : 0} />
+                <rect key={`${part.color}${part.name}`} className={`fill-${part.color}`} x={x(index)} width={barWidth} y={plot.bottom - part.from - part.size} height={part.size} rx={part.size > 2 ? 1 : 0} />
               ))}
             </g>
           ))}
@@ -134,7 +134,7 @@ function BarTip({ bar, series, left, width }: { bar: Bar; series: readonly Serie
       <h3>{bar.words}</h3>
       {series.length > 1 &&
         series.map((one, index) => (
-          <div className="tip-line" key={one.name + one.color}>
+          <div className="tip-line" key={`${one.color}${one.name}`}>
             <Swatch color={one.color} />
             <span className="tip-name">{one.name}</span>
             <b>{amountText(exact(bar.parts[index] ?? 0n))}</b>
@@ -200,7 +200,7 @@ function EdgeLabels({
   });
 }
 
-export function Swatch({ color }: { color: number }) {
+export function Swatch({ color }: { color: number | "data" }) {
   return (
     <svg className="swatch" viewBox="0 0 9 9" aria-hidden="true">
       <rect width="9" height="9" rx="2" className={`fill-${color}`} />
@@ -214,10 +214,17 @@ function total(bar: Bar): Nanos {
 
 const PART_GAP = 1;
 
+interface Part {
+  readonly name: string;
+  readonly color: number | "data";
+  readonly from: number;
+  readonly size: number;
+}
+
 /** Parts from the ground up, a pixel apart; what is there is never thinner than a hair. */
-export function stack(bar: Bar, series: readonly Series[], pixels: (value: number) => number): { name: string; color: number; from: number; size: number }[] {
+export function stack(bar: Bar, series: readonly Series[], pixels: (value: number) => number): Part[] {
   let from = 0;
-  const found: { name: string; color: number; from: number; size: number }[] = [];
+  const found: Part[] = [];
   for (const [index, one] of series.entries()) {
     const value = bar.parts[index] ?? 0n;
     if (value <= 0n) continue;

@@ -17,7 +17,7 @@ export function DayTable({ bars, series, first }: { bars: readonly Bar[]; series
             <th scope="col">{first}</th>
             {several &&
               series.map((one) => (
-                <th key={one.name + one.color} scope="col" className="numeric">
+                <th key={`${one.color}${one.name}`} scope="col" className="numeric">
                   <span className="legend-key end">
                     <Swatch color={one.color} />
                     {one.name}
@@ -38,7 +38,7 @@ export function DayTable({ bars, series, first }: { bars: readonly Bar[]; series
               </td>
               {several &&
                 series.map((one, index) => (
-                  <td key={one.name + one.color} className="numeric mid">
+                  <td key={`${one.color}${one.name}`} className="numeric mid">
                     {amountText(exact(bar.parts[index] ?? 0n))}
                   </td>
                 ))}
@@ -51,7 +51,7 @@ export function DayTable({ bars, series, first }: { bars: readonly Bar[]; series
             <th scope="row">Total</th>
             {several &&
               columns.map((value, index) => (
-                <td key={series[index]!.name + series[index]!.color} className="numeric">
+                <td key={`${series[index]!.color}${series[index]!.name}`} className="numeric">
                   {amountText(exact(value))}
                 </td>
               ))}

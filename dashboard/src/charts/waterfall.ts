@@ -82,9 +82,9 @@ export function span(all: readonly Lane[]): number {
   return Math.max(1, ...all.map((one) => one.start + one.length));
 }
 
-/** Ticks of the time axis: about five, at round steps. */
+/** Ticks of the time axis: five or six, at round steps. */
 export function timeTicks(milliseconds: number): number[] {
-  const rough = milliseconds / 4.5;
+  const rough = milliseconds / 6;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * ([1, 2, 5, 10].find((times) => times * power >= rough) ?? 10);
   const found: number[] = [];

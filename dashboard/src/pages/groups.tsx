@@ -21,7 +21,7 @@ import { type Filter, optional, scopePairs, valueName, withFilter } from "../sta
 import { useMeans } from "../api/means";
 
 /** One row per value of a tag. A value opens the users who have it. */
-export function Groups({ tag }: { tag: string }) {
+export function Groups({ tag, mean }: { tag: string; mean: string | null | undefined }) {
   const [params, change] = useParams();
   const [scope] = useScope();
   const paging = usePaging();
@@ -42,6 +42,7 @@ export function Groups({ tag }: { tag: string }) {
       {(body) => (
         <GroupTable
           tag={tag}
+          mean={mean}
           body={body}
           sort={sort}
           onSort={(column, descending) => change({ sort: descending && column === "spend" ? null : (descending ? "-" : "") + column, cursor: null, page: null })}
@@ -64,14 +65,14 @@ const SKELETON = [
   { label: "Last seen", width: 64 },
 ];
 
-function GroupTable({ tag, body, sort, onSort }: { tag: string; body: GroupsAnswer; sort: string; onSort: (column: string, descending: boolean) => void }) {
+function GroupTable({ tag, mean, body, sort, onSort }: { tag: string; mean: string | null | undefined; body: GroupsAnswer; sort: string; onSort: (column: string, descending: boolean) => void }) {
   const [scope] = useScope();
   const link = useLink();
   const now = useNow();
   const phone = usePhone();
   const paging = usePaging();
   const [lit, setLit] = useState<string | null>(null);
-  const means = useMeans(`tag.${tag}`);
+  const meanOf = useMeans(`tag.${tag}`);
   const { data, totals, rest, next_cursor } = body;
   const hasRest = rest != null && rest.events > 0;
   const compared = scope.compare && body.meta.previous != null;
@@ -99,7 +100,7 @@ function GroupTable({ tag, body, sort, onSort }: { tag: string; body: GroupsAnsw
     { id: "share", label: "Share", numeric: true, cell: (row) => <ShareBar part={spendNumber(row)} largest={largest} share={shareOf(row, totals)} hatched={row.key === null} /> },
     { id: "daily", label: "Daily", cell: (row) => <Spark days={row.spark} /> },
     { id: "users", label: "Users", numeric: true, sort: "users", cell: (row) => count(row.users) },
-    { id: "mean", label: "Per user", numeric: true, className: "mid", cell: (row) => <Mean amount={means.of(row.key)} /> },
+    { id: "mean", label: "Per user", numeric: true, className: "mid", cell: (row) => <Mean amount={meanOf(row.key)} /> },
     { id: "traces", label: "Traces", numeric: true, sort: "traces", cell: (row) => count(row.traces) },
     { id: "tokens", label: "Tokens", numeric: true, sort: "tokens", cell: (row) => tokens(row.tokens) },
     { id: "seen", label: "Last seen", sort: "last_seen", className: "mid", cell: (row) => <LastSeen at={row.last_seen} now={now} tz={scope.tz} /> },
@@ -126,7 +127,7 @@ function GroupTable({ tag, body, sort, onSort }: { tag: string; body: GroupsAnsw
       spend: <Amount amount={totals.spend} made={madeOf(totals)} sign focusable />,
       ...(compared ? { change: change(totals) } : {}),
       share: <div className="share"><span className="share-text">100%</span></div>,
-      mean: <Mean amount={means.total} />,
+      mean: <Mean amount={mean} />,
       traces: count(totals.traces),
       tokens: tokens(totals.tokens),
     },

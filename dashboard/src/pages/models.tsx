@@ -16,7 +16,7 @@ import { shareOf, slotOf, spendNumber } from "../parts/money-columns";
 import { PAGE_ROWS, Pager } from "../parts/pager";
 import { PhoneAsOf } from "../parts/phone-list";
 import { RowLink } from "../parts/row-link";
-import { href, pathOf, useParams, useScope } from "../state/address";
+import { href, pathOf, useLink, useParams, useScope } from "../state/address";
 import { usePaging } from "../state/paging";
 import { type Pairs, optional, scopePairs, withFilter } from "../state/scope";
 import { Empty } from "./empty";
@@ -93,13 +93,14 @@ const SKELETON = [
 /** A model is dated by its name; a row of its own for what tools cost. */
 function ModelTable({ body, sort, onSort }: { body: ModelsAnswer; sort: string; onSort: (column: string, descending: boolean) => void }) {
   const [scope] = useScope();
+  const link = useLink();
   const { data, totals, rest } = body;
   const compared = scope.compare && body.meta.previous != null;
   const hasRest = rest != null && (rest.calls > 0 || rest.unpriced_events > 0);
   const largest = Math.max(0, ...data.map(spendNumber));
   const change = (row: Row) => <Change now={row.spend} before={row.previous ? row.previous.spend : null} money />;
   const open = (model: Model): string =>
-    href(pathOf("users"), scopePairs(model.model === null ? scope : { ...scope, filters: withFilter(scope.filters, { field: "model", exclude: false, values: [model.model] }) }));
+    model.model === null ? link("tools") : href(pathOf("users"), scopePairs({ ...scope, filters: withFilter(scope.filters, { field: "model", exclude: false, values: [model.model] }) }));
   const columns: Column<Model>[] = [
     {
       id: "model",

@@ -1,6 +1,6 @@
 import type { Notice, NoticeKind } from "../api/types";
 import { plural, count } from "../format/count";
-import { dayAndClock } from "../format/time";
+import { dayAndClock, dayOf, shortDay } from "../format/time";
 import { Failed } from "../parts/card";
 import { Icon } from "../parts/icon";
 import { useScope } from "../state/address";
@@ -91,6 +91,11 @@ function wordsOf(kind: NoticeKind, items: number): Words {
   }
 }
 
+/** A day as a day, an instant as one. */
+function sinceText(since: string, now: Date, tz: string): string {
+  return since.length === 10 ? shortDay(since, dayOf(now, tz)) : dayAndClock(new Date(since), now, tz);
+}
+
 const SHOWN = 12;
 
 function NoticeItem({ notice }: { notice: Notice }) {
@@ -117,10 +122,10 @@ function NoticeItem({ notice }: { notice: Notice }) {
           </ul>
         )}
         <p className="dim">
-          {words.mend} {notice.since !== null && `Since ${dayAndClock(new Date(notice.since), now, tz)}.`}
+          {words.mend} {notice.since !== null && `Since ${sinceText(notice.since, now, tz)}.`}
         </p>
       </div>
-      <span className="notice-count">{count(notice.count)}</span>
+      {notice.kind !== "old_prices" && <span className="notice-count">{count(notice.count)}</span>}
     </li>
   );
 }

@@ -10,7 +10,7 @@ import { DayTable } from "../charts/day-table";
 import { count, share as shareText, tokens } from "../format/count";
 import { divide, dollars, exact, sum } from "../format/decimal";
 import { dollarText, mean, roundText } from "../format/money";
-import { daysBetween, monthName } from "../format/time";
+import { dayOf, daysBetween, monthName } from "../format/time";
 import { Amount, NotApplicable, UnpricedMark, madeOf } from "../parts/amount";
 import { A } from "../parts/bits";
 import { Answered } from "../parts/card";
@@ -61,7 +61,7 @@ export function Overview() {
       <Answered answer={answer} what="The key figures" skeleton={<KpiSkeleton labels={["Spend", "Spend per user", "Users", "Traces", "Tokens"]} />}>
         {(body) => <OverviewKpis body={body} compared={scope.compare} />}
       </Answered>
-      <ByGroup by={by} keys={keys} shows={shows} onShow={show} onBy={(next) => change({ by: next }, { replace: true })} />
+      <ByGroup by={by} keys={keys} perUser={answer.data ? perUserOf(answer.data) : null} shows={shows} onShow={show} onBy={(next) => change({ by: next }, { replace: true })} />
       <div className="halves">
         <RunningTotal overview={answer.data} shows={shows} onShow={show} />
         <ByModel />
@@ -70,12 +70,16 @@ export function Overview() {
   );
 }
 
+/** Attributed spend by users: "(unattributed)" is nobody. */
+function perUserOf({ data, unattributed }: OverviewAnswer): string | null {
+  return mean(sum([data.spend]) - sum([unattributed.spend]), data.users);
+}
+
 function OverviewKpis({ body, compared }: { body: OverviewAnswer; compared: boolean }) {
   const { data } = body;
   const before = compared ? data.previous : undefined;
-  const attributed = sum([data.spend]) - sum([body.unattributed?.spend]);
-  const perUser = mean(attributed, data.users);
-  const earlierNobody = body.unattributed?.previous;
+  const perUser = perUserOf(body);
+  const earlierNobody = body.unattributed.previous;
   const earlierPerUser = before && earlierNobody !== undefined ? mean(sum([before.spend]) - sum([earlierNobody?.spend]), before.users ?? 0) : undefined;
   const numbers = (label: string, now: number, text: (value: number) => string, earlier: number | null | undefined): Kpi => ({
     label,
@@ -109,7 +113,7 @@ function OverviewKpis({ body, compared }: { body: OverviewAnswer; compared: bool
   );
 }
 
-function ByGroup({ by, keys, shows, onShow, onBy }: { by: string; keys: readonly string[]; shows: "chart" | "table"; onShow: (shows: "chart" | "table") => void; onBy: (by: string) => void }) {
+function ByGroup({ by, keys, perUser, shows, onShow, onBy }: { by: string; perUser: string | null; keys: readonly string[]; shows: "chart" | "table"; onShow: (shows: "chart" | "table") => void; onBy: (by: string) => void }) {
   const [scope] = useScope();
   const now = useNow();
   const grouped = useAnswer<GroupsAnswer>("overview", asked(scope, [["group_by", by], ["limit", "50"]]));
@@ -140,7 +144,7 @@ function ByGroup({ by, keys, shows, onShow, onBy }: { by: string; keys: readonly
           {(body) => {
             const other = otherOf(grouped.data, named);
             // A single series needs no name, and is drawn as data.
-            const series = named.length === 0 ? [{ name: "spend", color: 1 }] : seriesOf(named, colors, other);
+            const series = named.length === 0 ? [{ name: "spend", color: "data" as const }] : seriesOf(named, colors, other);
             const bars = barsOf(body.data, parts.data?.data ?? [], named, other !== null, scope.tz, now, hourly);
             if (shows === "table") return <DayTable bars={bars} series={series} first={hourly ? "Hour" : "Day"} />;
             return <DayBars title={`Spend a ${bucket} by ${fieldName(by)}`} series={series} bars={bars} average={averageOf(grouped.data, hourly, scope)} />;
@@ -152,7 +156,7 @@ function ByGroup({ by, keys, shows, onShow, onBy }: { by: string; keys: readonly
           <h2>By {fieldName(by)}</h2>
         </header>
         <Answered answer={grouped} what="This table" skeleton={<div className="chart-room" />}>
-          {(body) => <Legend by={by} body={body} colors={new Map(named.map((key, index) => [key, colors[index] ?? 0]))} />}
+          {(body) => <Legend by={by} body={body} total={perUser} colors={new Map(named.map((key, index) => [key, colors[index] ?? 0]))} />}
         </Answered>
       </section>
     </div>
@@ -183,7 +187,7 @@ function averageOf(body: GroupsAnswer | undefined, hourly: boolean, scope: Scope
   const units = Math.max(1, Math.round(hourly ? hours : hours / 24));
   const value = divide(sum([previous.spend]), BigInt(units));
   const monthly = "preset" in scope.window && (scope.window.preset === "mtd" || scope.window.preset === "last-month");
-  return { value: dollars(value), text: `${roundText(value)} ${hourly ? "an hour" : "a day"}`, note: monthly ? `in ${monthName(span.from.slice(0, 10))}` : "before" };
+  return { value: dollars(value), text: `${roundText(value)} ${hourly ? "an hour" : "a day"}`, note: monthly ? `in ${monthName(dayOf(new Date(span.from), scope.tz))}` : "before" };
 }
 
 function fieldOf(by: string): string {
@@ -193,9 +197,9 @@ function fieldOf(by: string): string {
 const LEGEND_ROWS = 7;
 
 /** The legend is a table with numbers, in stacking order. */
-function Legend({ by, body, colors }: { by: string; body: GroupsAnswer; colors: ReadonlyMap<string, number> }) {
+function Legend({ by, body, total, colors }: { by: string; body: GroupsAnswer; total: string | null; colors: ReadonlyMap<string, number> }) {
   const [scope] = useScope();
-  const means = useMeans(by);
+  const meanOf = useMeans(by);
   const compared = scope.compare && body.meta.previous != null;
   const { totals } = body;
   const ordered = [...body.data.filter((row) => row.key !== null), ...body.data.filter((row) => row.key === null)];
@@ -250,7 +254,7 @@ function Legend({ by, body, colors }: { by: string; body: GroupsAnswer; colors: 
                 </td>
               )}
               <td className="numeric mid per-user">
-                <PerUser amount={means.of(row.key)} />
+                <PerUser amount={meanOf(row.key)} />
               </td>
             </tr>
           );
@@ -282,7 +286,7 @@ function Legend({ by, body, colors }: { by: string; body: GroupsAnswer; colors: 
               <Change now={totals.spend} before={totals.previous ? totals.previous.spend : null} />
             </td>
           )}
-          <td className="numeric per-user">{means.total == null ? null : <Amount amount={means.total} sign />}</td>
+          <td className="numeric per-user">{total == null ? null : <Amount amount={total} sign />}</td>
         </tr>
       </tfoot>
     </table>

@@ -4,6 +4,7 @@ import { useMe } from "../api/answers";
 import { API, type Problem, get, remove } from "../api/client";
 import type { Answer, Notice } from "../api/types";
 import { A } from "../parts/bits";
+import { Boundary } from "../parts/boundary";
 import { Icon, type IconName, Logo } from "../parts/icon";
 import { KeyList } from "../parts/key-list";
 import { Popover, type PopoverHandle } from "../parts/popover";
@@ -32,7 +33,7 @@ export function Shell({ children }: { children: ReactNode }) {
     useKey(String(index + 1), () => go(link(section)));
   }
   useKey("?", () => keyList.current?.open());
-  useKey(["ArrowDown", "ArrowUp"], (event) => moveRow(event.key === "ArrowDown" ? 1 : -1));
+  useKey(["ArrowDown", "ArrowUp"], (event) => moveRow(event.key === "ArrowDown" ? 1 : -1), { fallback: true });
   useTitle();
 
   return (
@@ -90,7 +91,7 @@ export function Shell({ children }: { children: ReactNode }) {
       </nav>
       <main className="main" id="content" tabIndex={-1}>
         {place.page !== "notices" && place.page !== "unknown" && <ScopeBar />}
-        {children}
+        <Boundary key={`${place.page} ${place.id ?? ""}`}>{children}</Boundary>
       </main>
       <nav className="tab-bar" aria-label="Sections">
         {SECTIONS.map((section) => (

@@ -45,7 +45,7 @@ export function TracePage({ traceId }: { traceId: string }) {
             <>
               <Crumbs trace={data} />
               <div className="head">
-                <h1>{data.name ?? "Trace"}</h1>
+                <h1>{titleOf(data)}</h1>
                 <UnpricedMark events={data.unpriced_events} />
                 {data.errors > 0 && <Mark kind="error">{plural(data.errors, "error")}</Mark>}
                 <div className="tools">
@@ -66,6 +66,11 @@ export function TracePage({ traceId }: { traceId: string }) {
       {chosen && <EventPanel event={chosen} tz={scope.tz} hasPrevious={at > 0} hasNext={at < all.length - 1} onMove={move} onClose={() => choose(null)} />}
     </div>
   );
+}
+
+/** The traced block names its trace; without one, the first name that any event has. */
+function titleOf(trace: TraceDetail): string {
+  return trace.events.find((event) => event.type === "trace")?.name ?? trace.name ?? "Trace";
 }
 
 function Crumbs({ trace }: { trace: TraceDetail }) {
@@ -132,6 +137,11 @@ function Facts({ trace }: { trace: TraceDetail }) {
   );
 }
 
+/** 0, 500 ms, 5 s, 2 m: whole where the ticks are. */
+function tickText(milliseconds: number): string {
+  return milliseconds === 0 ? "0" : duration(milliseconds).replace(/\.0 s$/, " s").replace(/ 0 s$/, "");
+}
+
 const ICONS: Record<Event["type"], IconName> = { llm: "llm", tool: "tools", log: "log", trace: "traces", custom: "custom" };
 
 function Waterfall({ trace, all, chosen, onChoose }: { trace: TraceDetail; all: readonly Lane[]; chosen: string | null; onChoose: (id: string) => void }) {
@@ -154,7 +164,7 @@ function Waterfall({ trace, all, chosen, onChoose }: { trace: TraceDetail; all: 
               <svg width={width} height="28" aria-hidden="true">
                 {timeTicks(whole).map((tick, index) => (
                   <text key={tick} x={(tick / whole) * width} y="18" textAnchor={index === 0 ? "start" : (tick / whole) * width > width - 24 ? "end" : "middle"}>
-                    {tick === 0 ? "0" : duration(tick)}
+                    {tickText(tick)}
                   </text>
                 ))}
               </svg>
@@ -281,6 +291,7 @@ function LaneShape({ lane, whole, width, bare = false }: { lane: Lane; whole: nu
   const waiting = lane.length > 0 ? (lane.waiting / lane.length) * bar.width : 0;
   // The duration stands beside the bar, left of it near the edge.
   const flips = end > width - NAME_WIDTH;
+  const fits = !flips || start > NAME_WIDTH;
   return (
     <>
       {lane.kind === "llm" && (
@@ -300,7 +311,7 @@ function LaneShape({ lane, whole, width, bare = false }: { lane: Lane; whole: nu
         </>
       )}
       {lane.kind === "point" && <circle className="lane-point" cx={start + 2} cy="16.5" r="2.5" />}
-      {!bare && lane.length > 0 && (
+      {!bare && lane.length > 0 && fits && (
         <text x={flips ? start - 7 : end + 7} y="20.5" textAnchor={flips ? "end" : "start"}>
           {duration(lane.length)}
         </text>

@@ -162,7 +162,7 @@ function UserDays({ scope, shows, onShow, detail }: { scope: Scope; shows: "char
       <Answered answer={answer} what="This chart" skeleton={<div className="chart-room low" />}>
         {(body) => {
           const bars = barsOf(body.data, [], [], true, scope.tz, now, hourly);
-          const series = [{ name: "spend", color: 1 }];
+          const series = [{ name: "spend", color: "data" as const }];
           if (shows === "table") return <DayTable bars={bars} series={series} first={hourly ? "Hour" : "Day"} />;
           return (
             <DayBars

@@ -97,7 +97,7 @@ export function Users() {
           </Answered>
         </>
       ) : (
-        <Groups tag={tag} />
+        <Groups tag={tag} mean={top.data?.totals.mean_spend} />
       )}
     </div>
   );

@@ -32,7 +32,10 @@ export function EventPanel({
 }) {
   const panel = useRef<HTMLElement>(null);
   useKey("Escape", onClose);
-  useEffect(() => panel.current?.scrollTo(0, 0), [event.id]);
+  useEffect(() => {
+    // In a block: newer browsers return a promise here, and React would take it for a clean-up.
+    panel.current?.scrollTo(0, 0);
+  }, [event.id]);
   const at = new Date(event.timestamp);
   return (
     <aside className="panel" aria-label="Event" ref={panel}>

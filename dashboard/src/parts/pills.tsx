@@ -3,9 +3,10 @@ import { useMe } from "../api/answers";
 import { useTagKeys, useValues } from "../api/values";
 import { exact, sum } from "../format/decimal";
 import { dollarText } from "../format/money";
-import { useScope } from "../state/address";
+import { useLink, usePlace, useScope } from "../state/address";
 import { useKey } from "../state/keys";
 import { FIELDS, type Filter, fieldName, filterWords, valueName, withFilter } from "../state/scope";
+import { A } from "./bits";
 import { Icon } from "./icon";
 import { Popover, type PopoverHandle } from "./popover";
 import { moveFocus } from "./window-control";
@@ -14,6 +15,8 @@ import { moveFocus } from "./window-control";
 export function Pills() {
   const [scope, setScope] = useScope();
   const { data: me } = useMe();
+  const place = usePlace();
+  const link = useLink();
   const adding = useRef<PopoverHandle>(null);
   useKey("f", () => adding.current?.open());
   const remove = (filter: Filter): void => setScope({ ...scope, filters: withFilter(scope.filters, { ...filter, values: [] }) });
@@ -22,6 +25,17 @@ export function Pills() {
       {Object.entries(me?.restriction ?? {}).map(([field, value]) => (
         <LockedPill key={field} field={field} value={value} />
       ))}
+      {place.page === "users" && place.id !== null && (
+        <span className="pill">
+          <span className="pill-text">
+            user <i>is</i> <span className="pill-values">{place.id}</span>
+          </span>
+          <A className="pill-remove" to={link("users")} title="All users">
+            <Icon name="close" small />
+            <span className="hidden">All users</span>
+          </A>
+        </span>
+      )}
       {scope.filters.map((filter) => (
         <Pill key={filter.field + String(filter.exclude)} filter={filter} onRemove={() => remove(filter)} />
       ))}

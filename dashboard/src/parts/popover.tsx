@@ -83,8 +83,8 @@ export function Popover({
         onToggle={(event) => {
           if (event.target !== event.currentTarget || event.newState !== "open") return;
           place();
-          const first = sheet.current?.querySelector<HTMLElement>("[data-autofocus], input, [aria-selected=true], button, a");
-          first?.focus();
+          const within = <Found extends HTMLElement>(selector: string): Found | null => sheet.current?.querySelector<Found>(selector) ?? null;
+          (within("[data-autofocus]") ?? within("input, button, a"))?.focus();
         }}
       >
         {isOpen ? children(close) : null}

@@ -33,21 +33,21 @@ function isTyping(target: EventTarget | null): boolean {
   return target instanceof HTMLElement && (target.isContentEditable || target.matches("input, textarea, select"));
 }
 
-/** While `active`, this key runs `run`. */
-export function useKey(key: string | readonly string[], run: Handler, active = true): void {
+/** While the component is there, this key runs `run`. A `fallback` gives way to any other handler of the key. */
+export function useKey(key: string | readonly string[], run: Handler, { fallback = false }: { fallback?: boolean } = {}): void {
   const latest = useRef(run);
   useEffect(() => {
     latest.current = run;
   });
   const names = typeof key === "string" ? key : key.join("\n");
   useEffect(() => {
-    if (!active) return;
     if (handlers.length === 0) document.addEventListener("keydown", dispatch);
     const mine = names.split("\n").map((name) => ({ key: name, run: (event: KeyboardEvent) => latest.current(event) }));
-    handlers.push(...mine);
+    if (fallback) handlers.unshift(...mine);
+    else handlers.push(...mine);
     return () => {
       for (const handler of mine) handlers.splice(handlers.indexOf(handler), 1);
       if (handlers.length === 0) document.removeEventListener("keydown", dispatch);
     };
-  }, [names, active]);
+  }, [names, fallback]);
 }
