@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     cursor_secret: SecretStr = Field(
         SecretStr(""), description="signs cursors and sessions; the same in every query service of a cluster"
     )
+    questions_per_minute: int = Field(
+        limits.QUESTIONS_PER_MINUTE, ge=1, description="with one key, in each query service"
+    )
     path_prefix: str = Field(
         "", pattern="^(/[A-Za-z0-9._~-]+)*$", description="the path under which a proxy serves the pages"
     )

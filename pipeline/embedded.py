@@ -132,7 +132,7 @@ async def serve_embedded(settings: Settings) -> None:
     token = secrets.token_urlsafe(32)
     app = web.Application(middlewares=[problems], client_max_size=limits.BODY_BYTES)
     add_collector_routes(app, intake)
-    links = _add_query(app, embedded, book, prices, settings.path_prefix)
+    links = _add_query(app, embedded, book, prices, settings)
     address: list[str] = []
     _add_admin(app, embedded, token, log, lambda: _sign_in_link(address[0], embedded, links))
     runner = HardenedRunner(app)
@@ -173,8 +173,9 @@ def observe(stored: Stored) -> None:
         metrics.end_to_end_seconds.observe(max(0.0, time.time() - stored.first_received / 1e6))
 
 
-def _add_query(app: web.Application, embedded: Embedded, book: KeyBook, prices: PriceBook, prefix: str) -> Links:
+def _add_query(app: web.Application, embedded: Embedded, book: KeyBook, prices: PriceBook, settings: Settings) -> Links:
     from query.app import add_query_routes
+    from query.embed import Embeds
     from query.sessions import Ended, Links, Sessions
 
     async def authenticate(token: str) -> Any:
@@ -190,7 +191,7 @@ def _add_query(app: web.Application, embedded: Embedded, book: KeyBook, prices: 
     sessions = Sessions(secret, Ended(embedded.store), verify, admin.now_us, links)
     add_query_routes(
         app, embedded.store, authenticate, clock=admin.now_us, cursor_secret=secret, prices=prices, sessions=sessions,
-        embedded=True, path_prefix=prefix,
+        embeds=Embeds(secret, verify, admin.now_us), embedded=True, path_prefix=settings.path_prefix, questions_per_minute=settings.questions_per_minute,
     )  # fmt: skip
     return links
 

@@ -56,6 +56,8 @@ class Principal(NamedTuple):
     settings: Account
     privacy: Privacy
     key: Key
+    content: bool = True  # whether prompts and answers are shown
+    wording: str = "user"  # what a user is called
 
 
 class Keys(msgspec.Struct, frozen=True):

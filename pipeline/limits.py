@@ -89,6 +89,7 @@ BUDGET_AGE_SECONDS = 60  # workers apply a version when every query service has 
 PAGE_ROWS = 1_000
 PAGE_ROWS_DEFAULT = 50
 CURSOR_SECONDS = 15 * 60
+QUESTIONS_PER_MINUTE = 1_200  # with one key, in each process: a dashboard asks some ten for a page
 PAGES_KEPT = 200  # first pages whose later pages can still be asked for
 QUERY_SECONDS = 30
 SESSION_SECONDS = 12 * 3_600

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from pipeline.errors import BadQuestion, PercapitaError, Unauthorized, Unavailable
+from pipeline.errors import BadQuestion, PercapitaError, TooMany, Unauthorized, Unavailable
 
 TITLES = {
     400: "Bad request", 401: "Unauthorized", 403: "Forbidden", 404: "Not found", 405: "Method not allowed", 408: "Too slow",
@@ -36,7 +36,7 @@ def problem_of(error: PercapitaError) -> web.Response:
     """The answer that an exception suggests."""
     headers = {}
     errors = None
-    if isinstance(error, Unavailable):
+    if isinstance(error, (Unavailable, TooMany)):
         headers["Retry-After"] = str(error.retry_after)
     elif error.status == 503:
         headers["Retry-After"] = "2"

@@ -95,6 +95,7 @@ def run_query(settings: Settings) -> None:
     from pipeline.keys import KeyBook
     from pipeline.store_keys import StoreKeys
     from query.app import create_query_app
+    from query.embed import Embeds
     from query.sessions import Ended, Sessions
 
     store = _store(settings)
@@ -110,7 +111,8 @@ def run_query(settings: Settings) -> None:
     secret = settings.cursor_secret.get_secret_value().encode() or secrets.token_bytes(32)
     app = create_query_app(
         store, authenticate, clock=admin.now_us, cursor_secret=secret, prices=PriceBook(),
-        sessions=Sessions(secret, Ended(store), verify, admin.now_us), path_prefix=settings.path_prefix,
+        sessions=Sessions(secret, Ended(store), verify, admin.now_us), embeds=Embeds(secret, verify, admin.now_us),
+        path_prefix=settings.path_prefix, questions_per_minute=settings.questions_per_minute,
     )  # fmt: skip
     asyncio.run(
         serve(app, settings.host, settings.port, metrics_port=settings.metrics_port, metrics_host=settings.metrics_host)

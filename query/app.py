@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import importlib.metadata
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
@@ -14,13 +15,15 @@ from typing import Any, Protocol
 from aiohttp import web
 from pydantic import BaseModel
 
-from pipeline.errors import BadQuestion
+from pipeline import limits
+from pipeline.errors import BadQuestion, Forbidden
 from pipeline.http import bearer, problems
 from pipeline.keys import Principal
 from pipeline.store import Store
 from query import compare, formats, openapi, rows
 from query.answers import Answers
 from query.diagnosis import diagnose
+from query.embed import PREFIX, Embeds
 from query.events import Events
 from query.meta import Meta
 from query.notices import notices
@@ -38,12 +41,14 @@ from query.parameters import (
     UsersQuery,
 )
 from query.question import Question, parse_question
+from query.rate import Rate
 from query.sessions import Sessions
 from query.site import Site
 from query.sparks import Sparks
 from query.stream import Watermarks
 
 BASE = openapi.BASE
+_HEADERS = web.RequestKey("headers", dict[str, str])  # of the answer, known once we know who asks
 LABEL = "org"  # the tag whose value stands beside a user's id
 
 
@@ -78,7 +83,9 @@ class QueryService:
         cursor_secret: bytes,
         prices: Prices,
         sessions: Sessions | None = None,
+        embeds: Embeds | None = None,
         embedded: bool = False,
+        questions_per_minute: int = limits.QUESTIONS_PER_MINUTE,
     ) -> None:
         self._authenticate = authenticate
         self._clock = clock
@@ -87,9 +94,10 @@ class QueryService:
         self._sparks = Sparks(self._answers)
         self._events = Events(store)
         self._meta = Meta(store, self._answers, prices.version)
+        self._rate = Rate(questions_per_minute, time.monotonic)
         self._watermarks = Watermarks(self._answers, self._meta, clock)
         self._pages = Pages(cursor_secret)
-        self._prices, self._sessions, self._embedded = prices, sessions, embedded
+        self._prices, self._sessions, self._embeds, self._embedded = prices, sessions, embeds, embedded
 
     def routes(self) -> list[web.RouteDef]:
         """Every path; ids are matched with slashes, braces and newlines in them."""
@@ -98,6 +106,11 @@ class QueryService:
             web.post("/v1/session", self._sessions.open),
             web.delete("/v1/session", self._sessions.close),
         ]  # fmt: skip
+        if self._embeds is not None:
+            signing += [
+                web.post("/v1/me/embed-tokens", self.embed_tokens),
+                web.post("/v1/embed/session", self._embeds.trade),
+            ]
         return [
             *signing,
             web.get("/openapi.json", self.openapi),
@@ -122,6 +135,7 @@ class QueryService:
         asker: Asker = await self._who(request)
         pairs = list(request.query.items())
         q = parse_question(asker.account, pairs, self._clock(), restriction=asker.restriction, takes=takes)
+        q = replace(q, content=getattr(asker, "content", True))
         if issubclass(takes, Listed) and "format" not in request.query:
             q = replace(q, format=formats.asked_for(request.headers.get("Accept", "")))
         given = sorted((k, v) for k, v in pairs if k != "cursor")
@@ -131,7 +145,16 @@ class QueryService:
         return q, fingerprint
 
     async def _who(self, request: web.Request) -> Any:
-        """By the key in the header, or else by the dashboard's cookie."""
+        """Who asks; counted, and the answer's headers of that are left with the request."""
+        asker = await self._known(request)
+        request[_HEADERS] = self._rate.ask(getattr(asker, "key_id", asker.account))
+        return asker
+
+    async def _known(self, request: web.Request) -> Any:
+        """By the key or credential in the header, or else by the dashboard's cookie."""
+        credential = _credential(request)
+        if credential and self._embeds is not None:
+            return await self._embeds.who(credential)
         if self._sessions is None or "Authorization" in request.headers:
             return await self._authenticate(bearer(request))
         return await self._sessions.who(request)
@@ -147,14 +170,22 @@ class QueryService:
             "account": asker.account, "name": asker.settings.name, "live": asker.key.live, "scopes": sorted(asker.scopes),
             "restriction": {"tag." + key: value for key, value in asker.restriction}, "privacy": asker.settings.privacy,
             "version": importlib.metadata.version("percapita-server"), "price_book": self._prices.version,
-            "prices_as_of": self._prices.newest or None, "wording": "user", "show_prompts": True, "embedded": self._embedded,
+            "prices_as_of": self._prices.newest or None, "wording": asker.wording, "show_prompts": asker.content, "embedded": self._embedded,
         }  # fmt: skip
-        return web.json_response(told, headers={"Cache-Control": "private, no-cache"})
+        return web.json_response(told, headers=request[_HEADERS] | {"Cache-Control": "private, no-cache"})
+
+    async def embed_tokens(self, request: web.Request) -> web.Response:
+        """POST /v1/me/embed-tokens: a page for one tenant."""
+        assert self._embeds is not None
+        asker: Principal = await self._who(request)
+        if _credential(request):
+            raise Forbidden("a framed page mints no tokens")
+        return await self._embeds.mint(request, asker)
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/me/stream: the watermark, pushed when data moved."""
         q, _ = await self._ask(request, Asked)
-        return await self._watermarks.serve(request, q, lambda: self._who(request))
+        return await self._watermarks.serve(request, q, lambda: self._known(request))
 
     # --- answers that are one object
 
@@ -370,10 +401,16 @@ class QueryService:
             "next_cursor": bool(answer.get("next_cursor")),
         }
         tag = f'"{hashlib.sha256(json.dumps(still, sort_keys=True).encode()).hexdigest()[:32]}"'
-        headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+        headers = request[_HEADERS] | {"ETag": tag, "Cache-Control": "private, no-cache"}
         if request.headers.get("If-None-Match") == tag:
             return web.Response(status=304, headers=headers)
         return web.Response(body=json.dumps(body).encode(), content_type="application/json", headers=headers)
+
+
+def _credential(request: web.Request) -> str:
+    """What a framed page shows in place of a key; "" for anything else."""
+    token = bearer(request) if "Authorization" in request.headers else ""
+    return token if token.startswith(PREFIX) else ""
 
 
 def _shown(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -395,7 +432,8 @@ def add_query_routes(
 ) -> None:
     """Mount the query service's routes and the dashboard's pages. Keywords as `QueryService`."""
     app.router.add_routes(QueryService(store, authenticate, **given).routes())
-    app.router.add_routes(Site.find(path_prefix).routes())
+    embeds: Embeds | None = given.get("embeds")
+    app.router.add_routes(Site.find(path_prefix, embeds.origins if embeds is not None else None).routes())
 
 
 def create_query_app(store: Store, authenticate: Authenticate, **given: Any) -> web.Application:

@@ -143,7 +143,7 @@ GROUP BY trace_id"""
             f"ORDER BY {order} LIMIT {int(limit)} OFFSET {int(offset)}",
             conditions.parameters | given,
         )
-        return [_event(row) for row in answer.dicts()]
+        return [_event(row, q.content) for row in answer.dicts()]
 
 
 def _micros(at: datetime) -> int:
@@ -166,10 +166,10 @@ def _trace(row: tuple[Any, ...]) -> Answer:
     }
 
 
-def _event(row: Answer) -> Answer:
+def _event(row: Answer, shown: bool) -> Answer:
     usage = Usage(*(row[name] for name in Usage._fields))
     at: datetime = row["ts"]
-    content = {name: _content(row, name) for name in _CONTENT}
+    content = {name: _content(row, name, shown) for name in _CONTENT}
     return {
         "id": str(row["id"]), "type": row["type"], "timestamp": shapes.time(at), "trace_id": row["trace_id"] or None,
         "span_id": row["span_id"] or None, "parent_span_id": row["parent_span_id"] or None,
@@ -188,9 +188,11 @@ def _event(row: Answer) -> Answer:
     }  # fmt: skip
 
 
-def _content(row: Answer, name: str) -> Any:
+def _content(row: Answer, name: str, shown: bool) -> Any:
     """The content, or why it is absent."""
     held = row[name]
+    if held and not shown:
+        return {"absent": "not shown on this page"}
     if not held:
         return {"absent": "privacy: minimal"} if row["privacy"] == "minimal" else None
     return held if name == "error_message" else _json(held)

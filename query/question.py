@@ -49,6 +49,7 @@ class Question:
     above: str = ""
     trace_id: str = ""
     spark: bool = False
+    content: bool = True  # whether prompts and answers may be shown
     format: str = "json"
 
     @property

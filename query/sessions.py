@@ -114,7 +114,7 @@ class Sessions:
         """POST {"key"} or {"link"}: 204 and the cookie."""
         same_site(request)
         _can_keep(request)
-        given = await _body(request)
+        given = await json_body(request)
         key, link = given.get("key"), given.get("link")
         if isinstance(link, str) and self._links is not None:
             digest = self._links.take(link)
@@ -187,7 +187,8 @@ def _can_keep(request: web.Request) -> None:
         raise Insecure("signing in needs https, or this machine's own address: the session would travel in the clear")
 
 
-async def _body(request: web.Request) -> dict[str, Any]:
+async def json_body(request: web.Request) -> dict[str, Any]:
+    """A small JSON object. Raises BadBody, TooLarge."""
     if request.content_type != "application/json":
         raise BadBody("the body is application/json")
     try:

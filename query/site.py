@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import mimetypes
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,14 +38,17 @@ class File(NamedTuple):
 class Site:
     """Routes of the pages and their files."""
 
-    def __init__(self, folder: Path | None, prefix: str = "") -> None:
-        """`prefix`: the path under which a proxy serves us, like /percapita."""
+    def __init__(
+        self, folder: Path | None, prefix: str = "", origins: Callable[[str], Sequence[str]] | None = None
+    ) -> None:
+        """`prefix`: the path under which a proxy serves us, like /percapita; `origins`: who a signed `frame` lets frame the page."""
+        self._origins = origins or (lambda _: ())
         self._files = {} if folder is None else _read(folder, prefix)
 
     @classmethod
-    def find(cls, prefix: str = "") -> Site:
+    def find(cls, prefix: str = "", origins: Callable[[str], Sequence[str]] | None = None) -> Site:
         """The dashboard of this installation; one that says so when it was not built."""
-        return cls(next((place for place in PLACES if (place / "index.html").exists()), None), prefix)
+        return cls(next((place for place in PLACES if (place / "index.html").exists()), None), prefix, origins)
 
     def routes(self) -> list[web.RouteDef]:
         """Pages by name, not a catch-all: what is no page is 404."""
@@ -59,8 +63,8 @@ class Site:
         return self._page(request, "'none'")
 
     async def embed(self, request: web.Request) -> web.Response:
-        """The page for frames: which origins may frame it, its token says; the browser asks before the page runs."""
-        return self._page(request, "'none'")
+        """The page for frames: who may frame it stands, signed, in its address, for the browser asks before the page runs."""
+        return self._page(request, " ".join(self._origins(request.query.get("frame", ""))) or "'none'")
 
     async def file(self, request: web.Request) -> web.Response:
         """A script, style, font or picture."""

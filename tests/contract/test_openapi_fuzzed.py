@@ -48,7 +48,15 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         if token != "a":
             raise Unauthorized("unknown key")
         account = SimpleNamespace(name="Fieldnote", privacy="standard")
-        return SimpleNamespace(account="a", restriction=(), settings=account, key=KEY, scopes=frozenset({"read"}))
+        return SimpleNamespace(
+            account="a",
+            restriction=(),
+            settings=account,
+            key=KEY,
+            scopes=frozenset({"read"}),
+            content=True,
+            wording="user",
+        )
 
     loop = asyncio.new_event_loop()
     app = create_query_app(

@@ -167,3 +167,13 @@ async def test_a_body_that_is_none_is_refused(service: Service) -> None:
         async with service.http.post(f"{service.url}/v1/session", data=body, headers=headers) as answer:
             assert answer.status in (400, 413)
             assert answer.content_type == "application/problem+json"
+
+
+async def test_a_key_that_asks_too_often_is_told_when_to_ask_again(service: Service) -> None:
+    headers = {"Authorization": f"Bearer {service.tokens['read']}"}
+    left = []
+    for _ in range(3):
+        async with service.http.get(f"{service.url}/v1/me", headers=headers) as answer:
+            assert answer.headers["RateLimit-Policy"] == '"key";q=1200;w=60'
+            left.append(answer.headers["RateLimit"].split(";")[1])
+    assert left == ["r=1199", "r=1198", "r=1197"]
