@@ -1,5 +1,5 @@
 import { QueryClient, type UseQueryResult, useQuery } from "@tanstack/react-query";
-import { useEffect, useState } from "react";
+import { useState } from "react";
 import { noteMeta } from "../state/freshness";
 import { type Pairs, type Scope, questionPairs } from "../state/scope";
 import { API, Problem, get } from "./client";
@@ -39,9 +39,7 @@ export function useAnswer<Body extends { meta: Meta }>(path: string, pairs: Pair
   });
   const [lastGood, setLastGood] = useState<Body>();
   const { data } = query;
-  useEffect(() => {
-    if (data !== undefined) setLastGood(data);
-  }, [data]);
+  if (data !== undefined && data !== lastGood) setLastGood(data);
   return { ...query, lastGood };
 }
 

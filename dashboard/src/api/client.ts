@@ -57,7 +57,7 @@ export async function download(path: string, pairs: readonly (readonly [string, 
   URL.revokeObjectURL(url);
 }
 
-async function send(url: string, init: RequestInit): Promise<Response> {
+async function send(url: string, init: Omit<RequestInit, "headers"> & { headers?: Record<string, string> }): Promise<Response> {
   let answer: Response;
   try {
     answer = await fetch(url, { ...init, headers: { ...headers(), ...init.headers }, credentials: "same-origin" });

@@ -71,14 +71,14 @@ export function DayBars({
   return (
     <div className="plot" ref={ref}>
       {width > 0 && (
-        // eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions -- left and right move the day that is read out below
+         
         <svg
           className="chart"
           width={width}
           height={height}
           role="img"
           aria-label={`${title}. Left and right move through the days; the table has the same numbers.`}
-          // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
+           
           tabIndex={0}
           onPointerMove={snap}
           onPointerLeave={() => setAt(null)}

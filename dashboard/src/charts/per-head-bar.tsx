@@ -47,7 +47,7 @@ export function PerHeadBar({
         {segments.map((segment, index) => {
           const head = drawn[index]!;
           return (
-            // eslint-disable-next-line jsx-a11y/click-events-have-key-events, jsx-a11y/no-static-element-interactions -- the row's link is the keyboard's way
+             
             <rect
               key={head.key}
               x={segment.x}

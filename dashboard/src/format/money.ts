@@ -58,6 +58,13 @@ export function mean(amount: Nanos, count: number): string | null {
   return count > 0 ? exact(divide(amount, BigInt(count))) : null;
 }
 
+/** A price as it is: every digit of it, two decimals at least. */
+export function priceText(price: string): string {
+  const text = exactText(price);
+  const decimals = text.split(".")[1]?.length ?? 0;
+  return decimals >= 2 ? text : amountText(price);
+}
+
 /** Dollars per million tokens. */
 export function perMillion(amount: string, tokens: number): string | null {
   return tokens > 0 ? exact(divide(nanos(amount) * 1_000_000n, BigInt(tokens))) : null;

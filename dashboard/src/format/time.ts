@@ -15,10 +15,8 @@ function formatter(tz: string, options: Intl.DateTimeFormatOptions): Intl.DateTi
 export type Day = string;
 
 export function dayOf(at: Date, tz: string): Day {
-  const parts = Object.fromEntries(
-    formatter(tz, { year: "numeric", month: "2-digit", day: "2-digit" }).formatToParts(at).map((p) => [p.type, p.value]),
-  );
-  return `${parts["year"]}-${parts["month"]}-${parts["day"]}`;
+  const parts = formatter(tz, { year: "numeric", month: "2-digit", day: "2-digit" }).formatToParts(at);
+  return (["year", "month", "day"] as const).map((type) => parts.find((part) => part.type === type)!.value).join("-");
 }
 
 export function addDays(day: Day, days: number): Day {
@@ -112,7 +110,7 @@ export function city(tz: string): string {
 export function offset(tz: string, at: Date): string {
   const name = formatter(tz, { timeZoneName: "longOffset" }).formatToParts(at).find((p) => p.type === "timeZoneName")?.value ?? "GMT";
   const match = /^GMT([+-])(\d\d):(\d\d)$/.exec(name);
-  if (!match) return "UTC";
+  if (!match || (match[2] === "00" && match[3] === "00")) return "UTC";
   return `UTC${match[1]!}${Number(match[2])}${match[3] === "00" ? "" : `:${match[3]!}`}`;
 }
 

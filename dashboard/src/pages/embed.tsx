@@ -213,7 +213,7 @@ function UsageTable({ body, word, sort, onSort }: { body: UsersAnswer; word: str
     { id: "seen", label: "Last seen", sort: "last_seen", className: "mid", cell: (user) => <LastSeen at={user.last_seen} now={now} tz={scope.tz} /> },
   ];
   const foot: FootRow[] = [];
-  if (rest && others > 0) foot.push({ kind: "rest", cells: { user: `${count(others)} more`, spend: <Amount amount={rest.spend} />, share: <div className="share"><span className="share-text">{shareText(shareOf(rest, totals))}</span></div>, daily: <Spark days={rest.spark} />, traces: count(rest.traces), tokens: tokens(rest.tokens) } });
+  if (others > 0) foot.push({ kind: "rest", cells: { user: `${count(others)} more`, spend: <Amount amount={rest.spend} />, share: <div className="share"><span className="share-text">{shareText(shareOf(rest, totals))}</span></div>, daily: <Spark days={rest.spark} />, traces: count(rest.traces), tokens: tokens(rest.tokens) } });
   if (unattributed && unattributed.events > 0) {
     foot.push({
       kind: "unattributed",

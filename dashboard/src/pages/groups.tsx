@@ -74,7 +74,7 @@ function GroupTable({ tag, mean, body, sort, onSort }: { tag: string; mean: stri
   const [lit, setLit] = useState<string | null>(null);
   const meanOf = useMeans(`tag.${tag}`);
   const { data, totals, rest, next_cursor } = body;
-  const hasRest = rest != null && rest.events > 0;
+  const hasRest = rest.events > 0;
   const compared = scope.compare && body.meta.previous != null;
   const largest = Math.max(0, ...data.map(spendNumber));
   const keyOf = (row: Group): string => row.key ?? "";

@@ -96,7 +96,7 @@ function ModelTable({ body, sort, onSort }: { body: ModelsAnswer; sort: string; 
   const link = useLink();
   const { data, totals, rest } = body;
   const compared = scope.compare && body.meta.previous != null;
-  const hasRest = rest != null && (rest.calls > 0 || rest.unpriced_events > 0);
+  const hasRest = rest.calls > 0 || rest.unpriced_events > 0;
   const largest = Math.max(0, ...data.map(spendNumber));
   const change = (row: Row) => <Change now={row.spend} before={row.previous ? row.previous.spend : null} money />;
   const open = (model: Model): string =>

@@ -79,8 +79,7 @@ function OverviewKpis({ body, compared }: { body: OverviewAnswer; compared: bool
   const { data } = body;
   const before = compared ? data.previous : undefined;
   const perUser = perUserOf(body);
-  const earlierNobody = body.unattributed.previous;
-  const earlierPerUser = before && earlierNobody !== undefined ? mean(sum([before.spend]) - sum([earlierNobody?.spend]), before.users ?? 0) : undefined;
+  const earlierPerUser = before ? mean(sum([before.spend]) - sum([body.unattributed.previous?.spend]), before.users ?? 0) : undefined;
   const numbers = (label: string, now: number, text: (value: number) => string, earlier: number | null | undefined): Kpi => ({
     label,
     value: text(now),
@@ -175,8 +174,8 @@ function topKeys(body: GroupsAnswer): string[] {
 function otherOf(body: GroupsAnswer | undefined, named: readonly string[]): string | null {
   if (!body) return null;
   const others = body.data.filter((row) => row.key === null || !named.includes(row.key)).filter((row) => spendNumber(row) > 0);
-  if (others.length === 0 && !(body.rest && spendNumber(body.rest) > 0)) return null;
-  return others.length === 1 && others[0]!.key === null && !(body.rest && spendNumber(body.rest) > 0) ? "(none)" : "other";
+  if (others.length === 0 && spendNumber(body.rest) === 0) return null;
+  return others.length === 1 && others[0]!.key === null && spendNumber(body.rest) === 0 ? "(none)" : "other";
 }
 
 function averageOf(body: GroupsAnswer | undefined, hourly: boolean, scope: Scope): { value: number; text: string; note: string } | undefined {
@@ -206,8 +205,8 @@ function Legend({ by, body, total, colors }: { by: string; body: GroupsAnswer; t
   const nobody = ordered.filter((row) => row.key === null);
   const shown = ordered.length <= LEGEND_ROWS ? ordered : [...ordered.filter((row) => row.key !== null).slice(0, LEGEND_ROWS - 2), ...nobody];
   const hidden = body.data.filter((row) => !shown.includes(row));
-  const hiddenSpend = exact(sum([...hidden.map((row) => row.spend), body.rest?.spend]));
-  const hiddenEvents = hidden.length + (body.rest && body.rest.events > 0 ? 1 : 0);
+  const hiddenSpend = exact(sum([...hidden.map((row) => row.spend), body.rest.spend]));
+  const hiddenEvents = hidden.length + (body.rest.events > 0 ? 1 : 0);
   const open = (row: Group): string | null => {
     if (!by.startsWith("tag.")) return null;
     const filter: Filter = { field: by, exclude: false, values: [row.key ?? ""] };

@@ -1,5 +1,5 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useEffect, useRef, useState } from "react";
+import { type SyntheticEvent, useEffect, useRef, useState } from "react";
 import { Problem, post } from "../api/client";
 import { Icon, Logo } from "../parts/icon";
 import { SignInArt } from "../parts/sign-in-art";
@@ -11,12 +11,11 @@ export function SignIn() {
   const [key, setKey] = useState("");
   const [seen, setSeen] = useState(false);
   const [trouble, setTrouble] = useState<string | null>(null);
-  const [busy, setBusy] = useState(false);
+  const [link] = useState(() => new URLSearchParams(location.hash.slice(1)).get("link"));
+  const [busy, setBusy] = useState(link !== null);
   const tried = useRef(false);
 
   const enter = async (what: { key: string } | { link: string }): Promise<void> => {
-    setBusy(true);
-    setTrouble(null);
     try {
       await post("v1/session", what);
       await client.invalidateQueries({ queryKey: ["me"] });
@@ -30,18 +29,21 @@ export function SignIn() {
   useEffect(() => {
     document.title = "Sign in · Percapita";
     // Once: the link is spent by the first use, and must not stay in the address.
-    if (tried.current) return;
+    if (tried.current || link === null) return;
     tried.current = true;
-    const link = new URLSearchParams(location.hash.slice(1)).get("link");
-    if (link === null) return;
     history.replaceState(null, "", location.pathname + location.search);
     void enter({ link });
   });
 
-  const submit = (event: FormEvent): void => {
+  const submit = (event: SyntheticEvent): void => {
     event.preventDefault();
-    if (key.trim() === "") setTrouble("Paste a key that can read.");
-    else void enter({ key: key.trim() });
+    if (key.trim() === "") {
+      setTrouble("Paste a key that can read.");
+      return;
+    }
+    setBusy(true);
+    setTrouble(null);
+    void enter({ key: key.trim() });
   };
 
   return (

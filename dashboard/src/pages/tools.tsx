@@ -158,7 +158,7 @@ function ToolTable({ body, sort, onSort }: { body: ToolsAnswer; sort: string; on
   const foot: FootRow[] = [];
   // Calls of the tools not shown are what the total has beyond those that are.
   const restCalls = totals.calls - data.reduce((sum, tool) => sum + tool.calls, 0);
-  if (rest != null && restCalls > 0) foot.push({ kind: "rest", cells: { tool: "Other tools", calls: count(restCalls), spend: cost(rest) } });
+  if (restCalls > 0) foot.push({ kind: "rest", cells: { tool: "Other tools", calls: count(restCalls), spend: cost(rest) } });
   foot.push({
     kind: "total",
     cells: {

@@ -159,7 +159,7 @@ function Waterfall({ trace, all, chosen, onChoose }: { trace: TraceDetail; all: 
             <span role="columnheader" className="fall-cost">
               USD
             </span>
-            <span role="columnheader" ref={ref as never} className="lane">
+            <span role="columnheader" ref={ref} className="lane">
               <span className="hidden">Time</span>
               <svg width={width} height="28" aria-hidden="true">
                 {timeTicks(whole).map((tick, index) => (

@@ -191,7 +191,7 @@ function WhereItGoes({ scope }: { scope: Scope }) {
       </header>
       <Answered answer={answer} what="This table" skeleton={<div className="chart-room low" />}>
         {({ data, totals, rest }) => {
-          const hasRest = rest != null && (rest.calls > 0 || sum([rest.spend]) > 0n);
+          const hasRest = rest.calls > 0 || sum([rest.spend]) > 0n;
           const slot = slotOf([...data, rest, totals]);
           const rate = (spend: string | null, used: number) => {
             const amount = spend === null ? null : perMillion(spend, used);

@@ -155,7 +155,7 @@ function UserBar({ body, lit }: { body: UsersAnswer; lit: string | null }) {
     <PerHeadBar
       label="All spend as one line, one segment a user, largest first"
       named={data.map((user) => ({ key: user.user_id, name: shortId(user.user_id), share: user.share, href: link("users", user.user_id) }))}
-      rest={rest && others > 0 ? shareOf(rest, totals) : 0}
+      rest={others > 0 ? shareOf(rest, totals) : 0}
       unattributed={unattributed ? shareOf(unattributed, totals) : 0}
       labels={{ named: data.length === 1 ? "the user below" : `the ${data.length} users below`, rest: `${count(others)} more ${others === 1 ? "user" : "users"}`, unattributed: "(unattributed)" }}
       lit={lit}
@@ -232,7 +232,7 @@ function UserTable({
           }))}
           largest={largest}
           count={plural(totals.users, "user")}
-          rest={others > 0 && rest ? { name: `${count(others)} ${paging.page > 1 ? "other" : "more"} users`, amount: <Amount amount={rest.spend} made={madeOf(rest)} /> } : null}
+          rest={others > 0 ? { name: `${count(others)} ${paging.page > 1 ? "other" : "more"} users`, amount: <Amount amount={rest.spend} made={madeOf(rest)} /> } : null}
           unattributed={unattributed ? <Amount amount={unattributed.spend} made={madeOf(unattributed)} /> : null}
           total={<Amount amount={totals.spend} made={madeOf(totals)} sign />}
           sort={sort}
@@ -263,7 +263,7 @@ function footRows(body: UsersAnswer, others: number, compared: boolean, largest:
   const { totals, rest, unattributed } = body;
   const rows: FootRow[] = [];
   const change = (row: Row) => (compared ? { change: <Change now={row.spend} before={row.previous ? row.previous.spend : null} /> } : {});
-  if (rest && others > 0) {
+  if (others > 0) {
     rows.push({
       kind: "rest",
       cells: {

@@ -43,7 +43,7 @@ export function Amount({
   if (isFree(amount, made)) return <Mark kind="free">free</Mark>;
   const { head, tail } = money(amount, style);
   return (
-    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- the exact figure must be reachable without a pointer
+     
     <span ref={tip} data-tip className="amount" {...(focusable ? { tabIndex: 0 } : {})}>
       {(made.estimated ?? 0) > 0 || made.status === "estimated" ? <Wave /> : null}
       {sign ? `$${head}` : head}

@@ -10,18 +10,18 @@ const LINES = 40;
 export function Body({ message, folds }: { message: Said; folds: boolean }) {
   if (folds) {
     return (
-      <Fold title={message.text.slice(0, 200)} role={message.role ?? "text"}>
+      <Fold title={message.text.slice(0, 200)} by={message.role ?? "text"}>
         <Text text={message.text} mono={message.isJson} />
       </Fold>
     );
   }
-  return <Message role={message.role} text={message.text} mono={message.isJson} />;
+  return <Message by={message.role} text={message.text} mono={message.isJson} />;
 }
 
-export function Message({ role, text, mono = false }: { role: string | null; text: string; mono?: boolean }) {
+export function Message({ by, text, mono = false }: { by: string | null; text: string; mono?: boolean }) {
   return (
     <div className="message">
-      {role !== null && <div className="message-role">{role}</div>}
+      {by !== null && <div className="message-role">{by}</div>}
       <Text text={text} mono={mono} />
     </div>
   );

@@ -3,7 +3,7 @@ import { useMe } from "../api/answers";
 import type { CostPart, Event } from "../api/types";
 import { nameOf } from "../charts/waterfall";
 import { count, duration, plural } from "../format/count";
-import { amountText, dollarText } from "../format/money";
+import { amountText, dollarText, priceText } from "../format/money";
 import { clockMillis, fullTime } from "../format/time";
 import { useKey } from "../state/keys";
 import { Mark, NotApplicable } from "./amount";
@@ -162,8 +162,8 @@ function Cost({ event }: { event: Event }) {
             <tr key={part.class}>
               <td>{CLASSES[part.class] ?? part.class}</td>
               <td className="numeric">{part.class === "request" ? "" : count(part.tokens)}</td>
-              <td className="numeric mid">{part.price_per_million === null ? "" : amountText(part.price_per_million)}</td>
-              <td className="numeric strong">{part.amount === null ? "" : amountText(part.amount, "part")}</td>
+              <td className="numeric mid">{part.price_per_million === null ? "" : priceText(part.price_per_million)}</td>
+              <td className="numeric strong">{amountText(part.amount, "part")}</td>
             </tr>
           ))}
         </tbody>
@@ -196,7 +196,7 @@ function sourceOf(event: Event, parts: readonly CostPart[]): string {
     case "none":
       return event.status === "error" ? "Refused before it was billed" : "Nothing was billed";
     default:
-      return parts.length > 0 && event.price_version !== null ? `Price book ${event.price_version.split("-").slice(0, 3).join("-")}${named}` : `Priced${named}`;
+      return parts.length > 0 ? `Price book ${event.price_version.split("-").slice(0, 3).join("-")}${named}` : `Priced${named}`;
   }
 }
 
@@ -240,7 +240,7 @@ function Said({ event }: { event: Event }) {
       {event.error_message != null && (
         <>
           <h3>Error</h3>
-          <Message role={event.error_code ?? "error"} text={typeof event.error_message === "string" ? event.error_message : JSON.stringify(event.error_message)} />
+          <Message by={event.error_code ?? "error"} text={typeof event.error_message === "string" ? event.error_message : JSON.stringify(event.error_message)} />
         </>
       )}
       {!isTool && event.type === "llm" && (
@@ -286,5 +286,5 @@ function Said({ event }: { event: Event }) {
 
 function Given({ value, none }: { value: unknown; none: string }) {
   if (value == null) return <p className="dim">{none}</p>;
-  return <Message role={null} text={typeof value === "string" ? value : JSON.stringify(value, null, 2)} mono={typeof value !== "string"} />;
+  return <Message by={null} text={typeof value === "string" ? value : JSON.stringify(value, null, 2)} mono={typeof value !== "string"} />;
 }

@@ -10,7 +10,12 @@ export function Find({ label, value, onFind, settles = true }: { label: string; 
   const [text, setText] = useState(value);
   const timer = useRef(0);
   useKey("/", () => input.current?.select());
-  useEffect(() => setText(value), [value]);
+  // The address changed by itself, back or forward: the field follows it.
+  const [followed, setFollowed] = useState(value);
+  if (value !== followed) {
+    setFollowed(value);
+    setText(value);
+  }
   useEffect(() => () => window.clearTimeout(timer.current), []);
   const settle = (next: string, delay: number): void => {
     window.clearTimeout(timer.current);

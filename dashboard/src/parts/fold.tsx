@@ -1,13 +1,13 @@
 import { type ReactNode, useState } from "react";
 import { Icon } from "./icon";
 
-export function Fold({ title, role, children }: { title: string; role?: string; children: ReactNode }) {
+export function Fold({ title, by, children }: { title: string; by?: string; children: ReactNode }) {
   const [open, setOpen] = useState(false);
   return (
     <div className={open ? "message fold open" : "message fold"}>
       <button type="button" aria-expanded={open} onClick={() => setOpen(!open)}>
         <Icon name={open ? "down" : "right"} small />
-        {role !== undefined && <span className="message-role">{role}</span>}
+        {by !== undefined && <span className="message-role">{by}</span>}
         <span className="clip">{title}</span>
       </button>
       {open && <div className="fold-body">{children}</div>}

@@ -80,7 +80,7 @@ export function Ledger<Row>({
           {shown.map((row) => {
             const key = rowKey(row);
             return (
-              // eslint-disable-next-line jsx-a11y/click-events-have-key-events, jsx-a11y/no-noninteractive-element-interactions -- the link in the first cell is the keyboard's way
+               
               <tr
                 key={key}
                 className={rowHref ? "go" : undefined}

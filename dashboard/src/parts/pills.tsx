@@ -166,7 +166,7 @@ function EditFilter({ field, replaced, close }: { field: string; replaced?: Filt
           onChange={(event) => setSought(event.target.value)}
         />
       </div>
-      {/* eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions, jsx-a11y/interactive-supports-focus -- the arrows of the options in it */}
+      { }
       <ul
         className="options tall"
         role="listbox"

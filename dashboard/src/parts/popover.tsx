@@ -36,7 +36,7 @@ export function Popover({
   const sheet = useRef<HTMLDivElement>(null);
   const [isOpen, setOpen] = useState(false);
 
-  const close = useCallback(() => sheet.current?.hidePopover(), []);
+  const close = useCallback(() => document.getElementById(id)?.hidePopover(), [id]);
   useImperativeHandle(handle, () => ({ open: () => sheet.current?.showPopover(), close }), [close]);
 
   const place = useCallback(() => {
@@ -83,7 +83,7 @@ export function Popover({
         onToggle={(event) => {
           if (event.target !== event.currentTarget || event.newState !== "open") return;
           place();
-          const within = <Found extends HTMLElement>(selector: string): Found | null => sheet.current?.querySelector<Found>(selector) ?? null;
+          const within = (selector: string): HTMLElement | null => event.currentTarget.querySelector<HTMLElement>(selector);
           (within("[data-autofocus]") ?? within("input, button, a"))?.focus();
         }}
       >

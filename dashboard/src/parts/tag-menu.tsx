@@ -30,6 +30,7 @@ export function TagMenu({ keys, chosen, onChoose, plain = false }: { keys: reado
       }
     >
       {(close) => (
+        // eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions -- the arrows of the buttons in it
         <form
           onSubmit={(event) => {
             event.preventDefault();

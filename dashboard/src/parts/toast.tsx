@@ -15,16 +15,10 @@ export function toast(text: string): void {
 export async function copy(text: string, said: string): Promise<void> {
   try {
     await navigator.clipboard.writeText(text);
+    toast(said);
   } catch {
-    // No permission, or plain http: the older way still works after a click.
-    const area = document.createElement("textarea");
-    area.value = text;
-    document.body.append(area);
-    area.select();
-    document.execCommand("copy");
-    area.remove();
+    toast("The browser did not allow copying");
   }
-  toast(said);
 }
 
 export function Toasts() {
