@@ -1686,9 +1686,9 @@ export interface operations {
                 /** @description so many times 24 hours, ending now */
                 windowDays?: number;
                 /** @description RFC 3339, a date (midnight of `tz`) or unix milliseconds; inclusive */
-                from?: string;
+                from?: string | unknown | unknown | unknown;
                 /** @description as `from`; exclusive; now unless said */
-                to?: string;
+                to?: string | unknown | unknown | unknown;
                 /** @description IANA name, like Europe/Berlin */
                 tz?: string;
                 /** @description rows of a page */
@@ -1810,9 +1810,9 @@ export interface operations {
                 /** @description so many times 24 hours, ending now */
                 windowDays?: number;
                 /** @description RFC 3339, a date (midnight of `tz`) or unix milliseconds; inclusive */
-                from?: string;
+                from?: string | unknown | unknown | unknown;
                 /** @description as `from`; exclusive; now unless said */
-                to?: string;
+                to?: string | unknown | unknown | unknown;
                 /** @description IANA name, like Europe/Berlin */
                 tz?: string;
                 /** @description rows of a page */
@@ -1936,9 +1936,9 @@ export interface operations {
                 /** @description so many times 24 hours, ending now */
                 windowDays?: number;
                 /** @description RFC 3339, a date (midnight of `tz`) or unix milliseconds; inclusive */
-                from?: string;
+                from?: string | unknown | unknown | unknown;
                 /** @description as `from`; exclusive; now unless said */
-                to?: string;
+                to?: string | unknown | unknown | unknown;
                 /** @description IANA name, like Europe/Berlin */
                 tz?: string;
                 /** @description adds `previous`, of the window before, to every row and sum */
@@ -2056,9 +2056,9 @@ export interface operations {
                 /** @description so many times 24 hours, ending now */
                 windowDays?: number;
                 /** @description RFC 3339, a date (midnight of `tz`) or unix milliseconds; inclusive */
-                from?: string;
+                from?: string | unknown | unknown | unknown;
                 /** @description as `from`; exclusive; now unless said */
-                to?: string;
+                to?: string | unknown | unknown | unknown;
                 /** @description IANA name, like Europe/Berlin */
                 tz?: string;
                 /** @description rows of a page */
@@ -2172,9 +2172,9 @@ export interface operations {
                 /** @description so many times 24 hours, ending now */
                 windowDays?: number;
                 /** @description RFC 3339, a date (midnight of `tz`) or unix milliseconds; inclusive */
-                from?: string;
+                from?: string | unknown | unknown | unknown;
                 /** @description as `from`; exclusive; now unless said */
-                to?: string;
+                to?: string | unknown | unknown | unknown;
                 /** @description IANA name, like Europe/Berlin */
                 tz?: string;
                 /** @description userId is any of; empty: has none */
@@ -2290,9 +2290,9 @@ export interface operations {
                 /** @description so many times 24 hours, ending now */
                 windowDays?: number;
                 /** @description RFC 3339, a date (midnight of `tz`) or unix milliseconds; inclusive */
-                from?: string;
+                from?: string | unknown | unknown | unknown;
                 /** @description as `from`; exclusive; now unless said */
-                to?: string;
+                to?: string | unknown | unknown | unknown;
                 /** @description IANA name, like Europe/Berlin */
                 tz?: string;
                 /** @description rows of a page */
@@ -2406,9 +2406,9 @@ export interface operations {
                 /** @description so many times 24 hours, ending now */
                 windowDays?: number;
                 /** @description RFC 3339, a date (midnight of `tz`) or unix milliseconds; inclusive */
-                from?: string;
+                from?: string | unknown | unknown | unknown;
                 /** @description as `from`; exclusive; now unless said */
-                to?: string;
+                to?: string | unknown | unknown | unknown;
                 /** @description IANA name, like Europe/Berlin */
                 tz?: string;
                 /** @description tells two events of one id apart */
@@ -2526,9 +2526,9 @@ export interface operations {
                 /** @description so many times 24 hours, ending now */
                 windowDays?: number;
                 /** @description RFC 3339, a date (midnight of `tz`) or unix milliseconds; inclusive */
-                from?: string;
+                from?: string | unknown | unknown | unknown;
                 /** @description as `from`; exclusive; now unless said */
-                to?: string;
+                to?: string | unknown | unknown | unknown;
                 /** @description IANA name, like Europe/Berlin */
                 tz?: string;
                 /** @description rows of a page */
@@ -2646,9 +2646,9 @@ export interface operations {
                 /** @description so many times 24 hours, ending now */
                 windowDays?: number;
                 /** @description RFC 3339, a date (midnight of `tz`) or unix milliseconds; inclusive */
-                from?: string;
+                from?: string | unknown | unknown | unknown;
                 /** @description as `from`; exclusive; now unless said */
-                to?: string;
+                to?: string | unknown | unknown | unknown;
                 /** @description IANA name, like Europe/Berlin */
                 tz?: string;
                 /** @description rows of a page */
@@ -2766,9 +2766,9 @@ export interface operations {
                 /** @description so many times 24 hours, ending now */
                 windowDays?: number;
                 /** @description RFC 3339, a date (midnight of `tz`) or unix milliseconds; inclusive */
-                from?: string;
+                from?: string | unknown | unknown | unknown;
                 /** @description as `from`; exclusive; now unless said */
-                to?: string;
+                to?: string | unknown | unknown | unknown;
                 /** @description IANA name, like Europe/Berlin */
                 tz?: string;
                 /** @description rows of a page */
@@ -2886,9 +2886,9 @@ export interface operations {
                 /** @description so many times 24 hours, ending now */
                 windowDays?: number;
                 /** @description RFC 3339, a date (midnight of `tz`) or unix milliseconds; inclusive */
-                from?: string;
+                from?: string | unknown | unknown | unknown;
                 /** @description as `from`; exclusive; now unless said */
-                to?: string;
+                to?: string | unknown | unknown | unknown;
                 /** @description IANA name, like Europe/Berlin */
                 tz?: string;
                 /** @description rows of a page */
@@ -3008,9 +3008,9 @@ export interface operations {
                 /** @description so many times 24 hours, ending now */
                 windowDays?: number;
                 /** @description RFC 3339, a date (midnight of `tz`) or unix milliseconds; inclusive */
-                from?: string;
+                from?: string | unknown | unknown | unknown;
                 /** @description as `from`; exclusive; now unless said */
-                to?: string;
+                to?: string | unknown | unknown | unknown;
                 /** @description IANA name, like Europe/Berlin */
                 tz?: string;
                 /** @description userId is any of; empty: has none */
@@ -3106,9 +3106,9 @@ export interface operations {
                 /** @description so many times 24 hours, ending now */
                 windowDays?: number;
                 /** @description RFC 3339, a date (midnight of `tz`) or unix milliseconds; inclusive */
-                from?: string;
+                from?: string | unknown | unknown | unknown;
                 /** @description as `from`; exclusive; now unless said */
-                to?: string;
+                to?: string | unknown | unknown | unknown;
                 /** @description IANA name, like Europe/Berlin */
                 tz?: string;
                 /** @description userId is any of; empty: has none */

@@ -33,7 +33,7 @@ export function Empty({ scope, unattributed }: { scope: Scope; unattributed: Row
     if (state !== "ok" || !waited.current) return;
     waited.current = false;
     toast("The first event arrived");
-    void client.invalidateQueries({ queryKey: ["answer"] });
+    void client.invalidateQueries();
   }, [state, client]);
 
   const diagnosis: Diagnosis | null = data?.data ?? null;
@@ -131,7 +131,7 @@ function checkWords(check: Check, state: "ok" | "cause" | "wait", scope: Scope, 
     case "events":
       return failed
         ? { title: "No event has arrived", detail: "Send the event on the right, or deploy the wrapper." }
-        : { title: "Events arrive", detail: seen };
+        : { title: "Events arrive", detail: seen || "By the wrapper, over OTLP, or by hand" };
     case "in_trace":
       return failed
         ? { title: "No event stands in a trace", detail: "Open one with with_trace(…) at the request boundary." }
@@ -197,7 +197,9 @@ function OtherWindow({ diagnosis }: { diagnosis: Diagnosis }) {
 function FirstEvent({ state, askedAt }: { state: DiagnosisState | null; askedAt: number }) {
   const [scope] = useScope();
   const { data: me } = useMe();
-  const [language, setLanguage] = useState<Language>(state === "no_trace" || state === "no_user" ? "Python" : "curl");
+  const [chosen, setLanguage] = useState<Language | null>(null);
+  // Who sends already needs the lines that open a trace, not a first event by hand.
+  const language = chosen ?? (state === "no_trace" || state === "no_user" ? "Python" : "curl");
   const text = snippet(language, me?.ingest_url ?? address("v1/events"));
   return (
     <>

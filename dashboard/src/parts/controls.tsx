@@ -74,7 +74,7 @@ export function Export({ path, pairs, name }: { path: string; pairs: Pairs; name
   const save = async (format: string, close: () => void): Promise<void> => {
     setTrouble(null);
     try {
-      await download(`${API}/${path}`, [...pairs, ["format", format]], `percapita-${name}.${format === "focus" ? "csv" : format}`);
+      await download(`${API}/${path}`, [...pairs, ["format", format]], `percapita-${name}${format === "focus" ? "-focus.csv" : `.${format}`}`);
       close();
       toast(`Export of ${name} saved`);
     } catch (error) {

@@ -1,4 +1,5 @@
 import type { ReactNode } from "react";
+import { delta } from "../format/delta";
 import { Change } from "./delta";
 
 export interface Kpi {
@@ -21,17 +22,25 @@ export function Kpis({ kpis }: { kpis: readonly Kpi[] }) {
           <dd>
             {kpi.value}
             <div className="kpi-note">
-              {kpi.note ??
-                (kpi.beforeText === undefined ? null : (
-                  <>
-                    <Change now={kpi.now} before={kpi.before} /> from {kpi.beforeText}
-                  </>
-                ))}
+              {kpi.note ?? <Against kpi={kpi} />}
             </div>
           </dd>
         </div>
       ))}
     </dl>
+  );
+}
+
+/** The change, with the old number spelled out. */
+function Against({ kpi }: { kpi: Kpi }) {
+  if (kpi.beforeText === undefined) return null;
+  const { kind } = delta(kpi.now, kpi.before);
+  if (kind === "none") return <>{kpi.beforeText} before</>;
+  if (kind === "new") return <>new, nothing before</>;
+  return (
+    <>
+      <Change now={kpi.now} before={kpi.before} /> from {kpi.beforeText}
+    </>
   );
 }
 

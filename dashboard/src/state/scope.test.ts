@@ -48,7 +48,7 @@ describe("filters", () => {
   });
   it("are replaced in their place, and removed when they have no value", () => {
     expect(withFilter([plan, env], { ...plan, values: ["team"] })).toEqual([{ ...plan, values: ["team"] }, env]);
-    expect(withFilter([plan, env], { ...plan, exclude: true }, plan)).toEqual([{ ...plan, exclude: true }, env]);
+    expect(withFilter([plan, env], { ...plan, exclude: true }, { ...plan })).toEqual([{ ...plan, exclude: true }, env]);
     expect(withFilter([plan, env], { ...plan, values: [] })).toEqual([env]);
     expect(withFilter([], env)).toEqual([env]);
   });

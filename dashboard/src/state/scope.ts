@@ -115,9 +115,10 @@ export function isScopeParameter(name: string): boolean {
 
 /** The filter set in place of one of the same field and sense; without values it is taken away. */
 export function withFilter(filters: readonly Filter[], next: Filter, replaced?: Filter): Filter[] {
-  const same = (f: Filter): boolean => f.field === next.field && f.exclude === next.exclude;
-  const at = filters.findIndex((f) => f === replaced || same(f));
-  const others = filters.filter((f) => f !== replaced && !same(f));
+  const alike = (f: Filter, g: Filter | undefined): boolean => f.field === g?.field && f.exclude === g.exclude;
+  const goes = (f: Filter): boolean => alike(f, next) || alike(f, replaced);
+  const at = filters.findIndex(goes);
+  const others = filters.filter((f) => !goes(f));
   if (next.values.length === 0) return others;
   if (at < 0) return [...others, next];
   return [...others.slice(0, at), next, ...others.slice(at)];
