@@ -14,6 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCKED := $(VENV)/.locked
 STAMP := $(VENV)/.set-up
+NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix dashboard
 PAGES := dashboard/dist/index.html
 PAGE_SOURCES := $(shell find dashboard/src dashboard/public dashboard/scripts dashboard/index.html dashboard/*.json dashboard/*.ts -type f)
 
@@ -42,12 +43,14 @@ up: setup
 
 test: setup
 	@$(BIN)/python -m pytest
+	@$(NPM) test --silent
 
 check: setup
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(NPM) run --silent check
 
 format: setup
 	@$(BIN)/ruff format .

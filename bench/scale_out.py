@@ -197,6 +197,7 @@ def run(scale: float) -> None:
             "cores: workers",
             "ClickHouse",
             "Kafka",
+            "events/s a core",
             "lost",
             "doubled",
         )
