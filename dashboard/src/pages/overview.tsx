@@ -141,10 +141,12 @@ function ByGroup({ by, keys, perUser, shows, onShow, onBy }: { by: string; perUs
         </header>
         <Answered answer={buckets} what="This chart" skeleton={<div className="chart-room" />}>
           {(body) => {
-            const other = otherOf(grouped.data, named);
+            // Until the parts are there, a bar is its total: a part that is not known yet is no zero.
+            const drawn = parts.data && !parts.isPlaceholderData ? named : [];
+            const other = otherOf(grouped.data, drawn);
             // A single series needs no name, and is drawn as data.
-            const series = named.length === 0 ? [{ name: "spend", color: "data" as const }] : seriesOf(named, colors, other);
-            const bars = barsOf(body.data, parts.data?.data ?? [], named, other !== null, scope.tz, now, hourly);
+            const series = drawn.length === 0 ? [{ name: "spend", color: "data" as const }] : seriesOf(drawn, colors, other);
+            const bars = barsOf(body.data, parts.data?.data ?? [], drawn, other !== null, scope.tz, now, hourly);
             if (shows === "table") return <DayTable bars={bars} series={series} first={hourly ? "Hour" : "Day"} />;
             return <DayBars title={`Spend a ${bucket} by ${fieldName(by)}`} series={series} bars={bars} average={averageOf(grouped.data, hourly, scope)} />;
           }}
