@@ -22,6 +22,7 @@ import { scopePairs, withFilter } from "../state/scope";
 /** One trace: its events on a line of time, what each cost, and the chosen one beside them. */
 export function TracePage({ traceId }: { traceId: string }) {
   const [params, change] = useParams();
+  const link = useLink();
   const [scope] = useScope();
   const path = `traces/${encodeURIComponent(traceId)}`;
   // Windows and filters do not narrow a trace: a permalink opens the whole of it.
@@ -34,6 +35,9 @@ export function TracePage({ traceId }: { traceId: string }) {
     if (next) choose(next.event.id);
   };
   useKey(["ArrowDown", "ArrowUp"], (event) => move(event.key === "ArrowDown" ? 1 : -1));
+  // Back to where it was listed; the open event's panel takes the key first.
+  const fromUser = scope.filters.find((filter) => filter.field === "userId")?.values[0];
+  useKey("Escape", () => go(fromUser === undefined ? link("traces") : link("users", fromUser)), { fallback: true });
 
   if (answer.error?.status === 404) return <NoSuchTrace traceId={traceId} />;
   const chosen = at < 0 ? null : all[at]!.event;

@@ -4,6 +4,7 @@ import { exact, nanos, sum } from "../format/decimal";
 import { fullTime, listTime } from "../format/time";
 import { useScope } from "../state/address";
 import { useNow } from "../state/now";
+import { usePhone } from "../state/phone";
 import { Amount, Mark, UnpricedMark, madeOf } from "./amount";
 import { A, shortId } from "./bits";
 import { type Column, type FootRow, Ledger } from "./ledger";
@@ -27,6 +28,7 @@ export function TraceTable({
 }) {
   const [scope] = useScope();
   const now = useNow();
+  const phone = usePhone();
   const { data, totals, untraced } = body;
   const longest = Math.max(1, ...data.map((trace) => trace.duration_ms));
   const columns: Column<Trace>[] = [
@@ -75,6 +77,8 @@ export function TraceTable({
       ),
     },
   ];
+  const foot = footOf(data, totals, withUntraced ? (untraced ?? null) : null, first);
+  if (phone) return <TraceList traces={data} linkTo={linkTo} foot={foot} withUser={withUser} />;
   return (
     <Ledger
       caption="Traces"
@@ -82,8 +86,41 @@ export function TraceTable({
       rows={data}
       rowKey={(trace) => trace.trace_id}
       rowHref={linkTo}
-      foot={footOf(data, totals, withUntraced ? (untraced ?? null) : null, first)}
+      foot={foot}
     />
+  );
+}
+
+/** Two lines a trace: what and how much; when, whose, how long, and what is to be noted. */
+function TraceList({ traces, linkTo, foot, withUser }: { traces: readonly Trace[]; linkTo: (trace: Trace) => string; foot: readonly FootRow[]; withUser: boolean }) {
+  const [scope] = useScope();
+  const now = useNow();
+  return (
+    <div className="phone-list">
+      <ul>
+        {traces.map((trace) => (
+          <li key={trace.trace_id}>
+            <A to={linkTo(trace)} className="list-row" rowLink>
+              <span className="clip">{trace.name ?? shortId(trace.trace_id, 24)}</span>
+              <Amount amount={trace.spend} made={madeOf(trace)} style="trace" />
+              <span className="list-second">
+                {listTime(new Date(trace.started_at), now, scope.tz)}
+                {withUser && <span className="clip mono">{trace.user_id ?? "(unattributed)"}</span>}
+                <UnpricedMark events={trace.unpriced_events} />
+                {trace.errors > 0 && <Mark kind="error">{trace.errors === 1 ? "error" : count(trace.errors)}</Mark>}
+              </span>
+              <span className="dim">{duration(trace.duration_ms)}</span>
+            </A>
+          </li>
+        ))}
+      </ul>
+      {foot.map((row) => (
+        <div key={row.kind} className={row.kind === "total" ? "list-row list-total" : "list-row foot"}>
+          <span>{row.cells["started"]}</span>
+          {row.cells["spend"]}
+        </div>
+      ))}
+    </div>
   );
 }
 
