@@ -1,4 +1,4 @@
-import { QueryClient, type UseQueryResult, useQuery } from "@tanstack/react-query";
+import { QueryCache, QueryClient, type UseQueryResult, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { noteMeta } from "../state/freshness";
 import { type Pairs, type Scope, questionPairs } from "../state/scope";
@@ -9,7 +9,13 @@ import type { Answer, Me, Meta } from "./types";
 export const STALE_MS = 30_000;
 
 export function makeQueryClient(): QueryClient {
-  return new QueryClient({
+  const client: QueryClient = new QueryClient({
+    queryCache: new QueryCache({
+      // The session ended, anywhere: ask who this is, which leads to sign-in.
+      onError: (error, query) => {
+        if (error instanceof Problem && error.status === 401 && query.queryKey[0] !== "me") void client.invalidateQueries({ queryKey: ["me"] });
+      },
+    }),
     defaultOptions: {
       queries: {
         staleTime: STALE_MS,
@@ -18,6 +24,7 @@ export function makeQueryClient(): QueryClient {
       },
     },
   });
+  return client;
 }
 
 /** One card's answer. While another question is asked, the last answer of the same path stands, marked as stale. */
