@@ -1,10 +1,14 @@
 import { useState } from "react";
 import { share as shareText } from "../format/count";
 import { go } from "../state/address";
+import { store, useStore } from "../state/store";
 import { heads } from "./heads";
 import { useWidth } from "./width";
 
 const HEIGHT = 18;
+
+/** The row under the pointer. A store of its own, so that moving over a table draws the bar anew and not the page. */
+export const rowOver = store<string | null>(null);
 
 export interface Head {
   readonly key: string;
@@ -19,19 +23,17 @@ export function PerHeadBar({
   rest,
   unattributed,
   labels,
-  lit,
   label,
 }: {
   named: readonly Head[];
   rest: number;
   unattributed: number;
   labels: { named: string; rest: string; unattributed: string };
-  /** The row under the pointer. */
-  lit: string | null;
   label: string;
 }) {
   const [ref, width] = useWidth<HTMLElement>();
   const [over, setOver] = useState<string | null>(null);
+  const lit = useStore(rowOver);
   const { segments, rest: restSegment, unattributed: nobody } = heads(named.map((head) => head.share), rest, unattributed, width);
   const drawn = named.filter((head) => head.share > 0);
   const sum = drawn.reduce((total, head) => total + head.share, 0);

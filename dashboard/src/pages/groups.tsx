@@ -1,7 +1,6 @@
-import { useState } from "react";
 import { asked, useAnswer } from "../api/answers";
 import type { Group, GroupsAnswer, Row } from "../api/types";
-import { PerHeadBar } from "../charts/per-head-bar";
+import { PerHeadBar, rowOver } from "../charts/per-head-bar";
 import { Spark } from "../charts/spark";
 import { count, plural, share as shareText, tokens } from "../format/count";
 import { Amount, NotApplicable, UnpricedMark, madeOf } from "../parts/amount";
@@ -71,7 +70,6 @@ function GroupTable({ tag, mean, body, sort, onSort }: { tag: string; mean: stri
   const now = useNow();
   const phone = usePhone();
   const paging = usePaging();
-  const [lit, setLit] = useState<string | null>(null);
   const meanOf = useMeans(`tag.${tag}`);
   const { data, totals, rest, next_cursor } = body;
   const hasRest = rest.events > 0;
@@ -140,7 +138,6 @@ function GroupTable({ tag, mean, body, sort, onSort }: { tag: string; mean: stri
         rest={hasRest ? shareOf(rest, totals) : 0}
         unattributed={data.filter((row) => row.key === null).reduce((sum, row) => sum + shareOf(row, totals), 0)}
         labels={{ named: "the values below", rest: "more values", unattributed: `no ${tag}` }}
-        lit={lit}
       />
       {phone ? (
         <PhoneList
@@ -170,7 +167,7 @@ function GroupTable({ tag, mean, body, sort, onSort }: { tag: string; mean: stri
           rowHref={open}
           foot={foot}
           sorting={{ column: sort.replace(/^-/, ""), descending: sort.startsWith("-"), onSort }}
-          onRowOver={setLit}
+          onRowOver={rowOver.set}
         />
       )}
       <Pager paging={paging} nextCursor={next_cursor}>

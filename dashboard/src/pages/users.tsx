@@ -1,8 +1,7 @@
-import { useState } from "react";
 import { asked, useAnswer, useMe } from "../api/answers";
 import type { Row, User, UsersAnswer } from "../api/types";
 import { useTagKeys } from "../api/values";
-import { PerHeadBar } from "../charts/per-head-bar";
+import { PerHeadBar, rowOver } from "../charts/per-head-bar";
 import { Spark } from "../charts/spark";
 import { count, plural, share as shareText, tokens } from "../format/count";
 import { dollarText } from "../format/money";
@@ -51,7 +50,6 @@ export function Users() {
   const page = useAnswer<UsersAnswer>("users", [...asks, ...own, ...optional("cursor", paging.cursor)], tag === null);
   const question = tag === null ? { path: "users", pairs: asked(scope, own) } : { path: "overview", pairs: asked(scope, [["group_by", `tag.${tag}`]]) };
   const choose = (key: string | null): void => change({ group: key === null ? null : `tag.${key}`, sort: null, q: null, cursor: null, page: null });
-  const [lit, setLit] = useState<string | null>(null);
   const word = me?.wording ?? "user";
   
   if (top.data?.totals.users === 0 && !top.isPlaceholderData && tag === null && q === "") return <Empty scope={scope} unattributed={top.data.unattributed} />;
@@ -81,7 +79,7 @@ export function Users() {
       {tag === null ? (
         <>
           <Answered answer={top} what="The bar" skeleton={<div className="heads" />}>
-            {(body) => <UserBar body={body} lit={lit} />}
+            {(body) => <UserBar body={body} />}
           </Answered>
           <Answered answer={page} what="This table" skeleton={<LedgerSkeleton columns={SKELETON} rows={12} />}>
             {(body) => (
@@ -89,7 +87,6 @@ export function Users() {
                 body={body}
                 sort={sort}
                 onSort={(column, descending) => change({ sort: descending && column === "spend" ? null : (descending ? "-" : "") + column, cursor: null, page: null })}
-                onOver={setLit}
                 searched={q !== ""}
                 paging={paging}
               />
@@ -147,7 +144,7 @@ function UserKpis({ body, compared }: { body: UsersAnswer; compared: boolean }) 
   );
 }
 
-function UserBar({ body, lit }: { body: UsersAnswer; lit: string | null }) {
+function UserBar({ body }: { body: UsersAnswer }) {
   const link = useLink();
   const { data, totals, rest, unattributed } = body;
   const others = totals.users - data.length;
@@ -158,7 +155,6 @@ function UserBar({ body, lit }: { body: UsersAnswer; lit: string | null }) {
       rest={others > 0 ? shareOf(rest, totals) : 0}
       unattributed={unattributed ? shareOf(unattributed, totals) : 0}
       labels={{ named: data.length === 1 ? "the user below" : `the ${data.length} users below`, rest: `${count(others)} more ${others === 1 ? "user" : "users"}`, unattributed: "(unattributed)" }}
-      lit={lit}
     />
   );
 }
@@ -167,14 +163,12 @@ function UserTable({
   body,
   sort,
   onSort,
-  onOver,
   searched,
   paging,
 }: {
   body: UsersAnswer;
   sort: string;
   onSort: (column: string, descending: boolean) => void;
-  onOver: (key: string | null) => void;
   searched: boolean;
   paging: ReturnType<typeof usePaging>;
 }) {
@@ -248,7 +242,7 @@ function UserTable({
           rowHref={(user) => link("users", user.user_id)}
           foot={foot}
           sorting={{ column: sort.replace(/^-/, ""), descending: sort.startsWith("-"), onSort }}
-          onRowOver={onOver}
+          onRowOver={rowOver.set}
         />
       )}
       <Pager paging={paging} nextCursor={next_cursor}>

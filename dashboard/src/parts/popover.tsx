@@ -6,6 +6,9 @@ export interface PopoverHandle {
   close: () => void;
 }
 
+const GAP = 6;
+const EDGE = 12;
+
 /**
  * The browser's own popover: top layer, Esc, a click beside it closes it, focus goes back to the button. Placed here under its
  * button; on a phone the styles make it a sheet at the bottom.
@@ -43,8 +46,12 @@ export function Popover({
     const [button, panel] = [anchor.current, sheet.current];
     if (!button || !panel) return;
     const at = button.getBoundingClientRect();
-    panel.style.top = `${at.bottom + 6}px`;
-    panel.style.maxHeight = `${Math.max(200, innerHeight - at.bottom - 18)}px`;
+    const [above, below] = [at.top - GAP - EDGE, innerHeight - at.bottom - GAP - EDGE];
+    // Under its button, or over it where there is more room and it is needed.
+    const over = panel.scrollHeight > below && above > below;
+    panel.style.top = over ? "auto" : `${at.bottom + GAP}px`;
+    panel.style.bottom = over ? `${innerHeight - at.top + GAP}px` : "auto";
+    panel.style.maxHeight = `${over ? above : below}px`;
     if (align === "end") {
       panel.style.right = `${Math.max(8, document.documentElement.clientWidth - at.right)}px`;
     } else {
