@@ -14,7 +14,7 @@ export default tseslint.config(
   {
     files: ["scripts/*.mjs", "public/*.js"],
     languageOptions: {
-      globals: { console: "readonly", process: "readonly", document: "readonly", localStorage: "readonly", URL: "readonly" },
+      globals: { console: "readonly", process: "readonly", document: "readonly", localStorage: "readonly", URL: "readonly", fetch: "readonly", globalThis: "readonly" },
     },
   },
   {
