@@ -73,12 +73,12 @@ export function Users() {
         </div>
       </div>
       <LateNotice />
-      <Answered answer={top} what="The key figures" skeleton={<KpiSkeleton labels={KPI_LABELS} />}>
+      <Answered answer={top} what="The key figures" quiet={page.error !== null} skeleton={<KpiSkeleton labels={KPI_LABELS} />}>
         {(body) => <UserKpis body={body} compared={scope.compare} />}
       </Answered>
       {tag === null ? (
         <>
-          <Answered answer={top} what="The bar" skeleton={<div className="heads" />}>
+          <Answered answer={top} what="The bar" quiet skeleton={<div className="heads" />}>
             {(body) => <UserBar body={body} />}
           </Answered>
           <Answered answer={page} what="This table" skeleton={<LedgerSkeleton columns={SKELETON} rows={12} />}>

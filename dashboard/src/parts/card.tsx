@@ -16,12 +16,15 @@ export function Answered<Body extends { meta: Meta }>({
   answer,
   what,
   skeleton,
+  quiet = false,
   children,
 }: {
   answer: Asked<Body>;
   /** "This table", "This chart". */
   what: string;
   skeleton: ReactNode;
+  /** Another card of the page tells of the same failure: once is enough. */
+  quiet?: boolean;
   children: (body: Body) => ReactNode;
 }) {
   const [showsOld, setShowsOld] = useState(false);
@@ -42,12 +45,13 @@ export function Answered<Body extends { meta: Meta }>({
   if (failed && old !== undefined && (showsOld || data !== undefined)) {
     return (
       <div className="answered">
-        <FailLine answer={answer} error={error} meta={old.meta} />
+        {!quiet && <FailLine answer={answer} error={error} meta={old.meta} />}
         <div className="stale">{children(old)}</div>
       </div>
     );
   }
   if (error !== null) {
+    if (quiet) return null;
     return (
       <Failed what={what} error={error} onAgain={() => void answer.refetch()} busy={answer.isFetching}>
         {old !== undefined && (
