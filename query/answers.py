@@ -222,7 +222,7 @@ class Answers:
             if not tool or not m["tool_calls"]:
                 continue
             held = by_tool.setdefault(tool, {"m": NOTHING, "ok": 0, "latency": {}, "users": {}})
-            held["m"] = held["m"].plus(m)
+            held["m"] = held["m"].plus(m.of_tools())
             held["ok"] += m["tool_calls"] if status == "ok" else 0
             for bucket, count in latency.items():
                 held["latency"][bucket] = held["latency"].get(bucket, 0) + count
@@ -240,7 +240,6 @@ class Answers:
                 {
                     "tool_name": tool,
                     **shapes.measures(m, distinct.get((tool,), 0)),
-                    "calls": int(m["tool_calls"]),
                     "users": len(held["users"]),
                     "share": round(m["tool_calls"] / whole["tool_calls"], 6) if whole["tool_calls"] else 0.0,
                     "success_rate": round(held["ok"] / m["tool_calls"], 6),
@@ -250,7 +249,8 @@ class Answers:
                 }
             )
         data.sort(key=order(replace(q, sort=q.sort or "calls"), "tool_name"))
-        totals = shapes.measures(whole) | {"calls": int(whole["tool_calls"])}
+        called = replace(q, filters=(*q.filters, Filter("tool_name", ("",), exclude=True)))
+        totals = shapes.measures(whole, (self._distinct(called, [], {}, "model") or {}).get((), 0))
         return {"rows": data, "identity": ("tool_name",), "totals": totals, "unattributed": None, "plan": plan}
 
     def tags(self, q: Question, name: str = "") -> Answer:

@@ -84,7 +84,9 @@ class Events:
         conditions = Conditions(q)
         where = conditions.where(Span("raw", q.start, q.end))
         sums = ", ".join(f"{_RAW[name]} AS m_{name}" for name in SUMS)
-        text = f"""SELECT trace_id, anyIf(name, name != '') AS t_name, argMin(user_id, (ts, id)) AS t_user, min(ts) AS started_at,
+        text = f"""SELECT trace_id,
+if(anyIf(name, type = 'trace') != '', anyIf(name, type = 'trace'), anyIf(name, name != '')) AS t_name,
+argMin(user_id, (ts, id)) AS t_user, min(ts) AS started_at,
 max(toUnixTimestamp64Micro(ts) + toInt64(ifNull(latency_ms, 0) * 1000)) - toUnixTimestamp64Micro(min(ts)) AS duration,
 arraySort(groupUniqArrayIf(model, model != '')) AS models, argMin(agent, (ts, id)) AS t_agent,
 argMin(arrayConcat(tags, tags_over), (ts, id)) AS t_tags, {sums}, max(ts) AS t_last

@@ -28,6 +28,12 @@ class Measured:
         seen = max((s for s in (self.seen, other.seen) if s is not None), default=None)
         return Measured(tuple(a + b for a, b in zip(self.sums, other.sums, strict=True)), seen)
 
+    def of_tools(self) -> Measured:
+        """The same where calls are the calls of tools."""
+        sums = list(self.sums)
+        sums[_PLACE["calls"]] = self["tool_calls"]
+        return Measured(tuple(sums), self.seen)
+
 
 _PLACE = {name: place for place, name in enumerate(SUMS)}
 NOTHING = Measured(tuple(Decimal(0) if name == "cost" else 0 for name in SUMS), None)

@@ -228,9 +228,13 @@ async def test_models_tools_tags_traces_and_events_agree_with_the_rows(ask: Aske
         latencies = sorted(r.latency_ms for r in by_model[row["model"]])
         assert row["latency_ms"]["p50"] == pytest.approx(latencies[len(latencies) // 2], rel=0.06)
         assert row["latency_ms"]["p95"] == pytest.approx(latencies[int(len(latencies) * 0.95)], rel=0.08)
-    (tool,) = (await ask("tools"))["data"]
+    tools = await ask("tools")
+    (tool,) = tools["data"]
     of_tool = [row for row in rows if row.type == "tool"]
     assert (tool["calls"], tool["tool_name"]) == (len(of_tool), "search")
+    assert (tools["totals"]["calls"], tools["rest"]["calls"]) == (len(of_tool), 0)
+    in_traces = {row.trace_id for row in of_tool} - {""}
+    assert (tools["totals"]["traces"], tool["traces"]) == (len(in_traces), len(in_traces))
     assert tool["success_rate"] == pytest.approx(sum(r.status == "ok" for r in of_tool) / len(of_tool), abs=1e-6)
     plans = (await ask("tags/plan"))["data"]
     assert {row["value"]: row["events"] for row in plans} == {
@@ -391,6 +395,17 @@ async def test_rows_rest_and_sums_stand_beside_those_of_the_window_before(ask: A
         assert sum(row[name] for row in before["data"]) == sum(p[name] for p in shown) + both["rest"]["previous"][name]
     spends = [Decimal(row["spend"] or 0) for row in before["data"]]
     assert sum(spends) == sum(Decimal(p["spend"] or 0) for p in shown) + Decimal(both["rest"]["previous"]["spend"] or 0)
+
+
+async def test_a_trace_has_the_name_of_its_block(ask: Asker, store: ClickHouse) -> None:
+    old = START - 300 * DAY
+    first = ROWS["a"][0]._replace(ts=old, received_at=old, trace_id="named", type="llm", name="answer", sign=1,
+        user_id="namer", id=str(uuid4()))  # fmt: skip
+    block = first._replace(type="trace", name="review clause", ts=old + 1_000_000, id=str(uuid4()))
+    store.insert("events", Row._fields, list(zip(first, block, strict=True)), token=str(uuid4()))
+    listed = await ask(f"traces?from={instant(old - DAY)}&to={instant(old + DAY)}")
+    assert [trace["name"] for trace in listed["data"]] == ["review clause"]
+    assert (await ask("traces/named"))["data"]["name"] == "review clause"
 
 
 @pytest.mark.parametrize(

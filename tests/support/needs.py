@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 
 from tests.support import kafka
 from tests.support.disks import can_mount
+
+ROOT = Path(__file__).parents[2]
 
 
 def need_kafka() -> None:
@@ -37,7 +40,42 @@ def need_disks() -> None:
             _without("full disks need the right to mount a tmpfs")
 
 
+def need_chromium() -> str:
+    """Chromium: the machine's, or Debian's, installed where this may be done. Answers its path."""
+    found = _chromium()
+    if found is None and in_ci() and os.geteuid() == 0 and shutil.which("apt-get"):
+        for command in (["update"], ["install", "-y", "--no-install-recommends", "chromium"]):
+            subprocess.run(
+                ["apt-get", "-q", *command],
+                check=True,
+                capture_output=True,
+                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+            )
+        found = _chromium()
+    if found is None:
+        _without("the dashboard's tests need Chromium on PATH")
+    assert found is not None
+    return found
+
+
+def _chromium() -> str | None:
+    return next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    )
+
+
+def need_dashboard() -> None:
+    """The dashboard, built."""
+    if not (ROOT / "dashboard" / "dist" / "index.html").exists():
+        _without("the dashboard is not built: make setup builds it")
+
+
+def in_ci() -> bool:
+    """Whether nothing may be skipped."""
+    return os.environ.get("CI", "").lower() in {"1", "true"}
+
+
 def _without(reason: str) -> None:
-    if os.environ.get("CI", "").lower() in {"1", "true"}:
+    if in_ci():
         pytest.fail(f"{reason}; CI is true, so this is not skipped")
     pytest.skip(reason)
