@@ -103,7 +103,9 @@ class Embeds:
         held = self._good("credential", credential.removeprefix(PREFIX))
         asker: Principal = await self._verify(held["key"])
         tags = tuple((key, value) for key, value in held["tags"])
-        return asker._replace(restriction=tags, content=held["content"], wording=held["wording"])
+        # Counted apart: one tenant's questions take nothing from another's.
+        key_id = f"{asker.key_id} {tags}"
+        return asker._replace(key_id=key_id, restriction=tags, content=held["content"], wording=held["wording"])
 
     def origins(self, frame: str) -> list[str]:
         """Who may frame the page, from the signed part of its address; nobody, when it is not ours."""

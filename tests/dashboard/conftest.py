@@ -50,7 +50,7 @@ class Site(NamedTuple):
             return json.load(answer)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     need_dashboard()
     running = Running(tmp_path_factory.mktemp("dashboard") / "data")
@@ -62,16 +62,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     running.process.stdout.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     path = need_chromium()
+    # Ends with this package: while it is open its loop runs, and no other test's could.
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield opened
         opened.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def signed_in(site: Site, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cookie of a session, signed in to once."""
     held = tmp_path_factory.mktemp("session") / "state.json"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -288,6 +289,39 @@ def test_axe_finds_nothing_serious(context: BrowserContext, site: Site, theme: s
         ]
         assert serious == [], (path, theme, width)
     assert wrong == []
+
+
+def test_a_tenants_page_shows_its_share_inside_the_vendors_page_alone(browser: Browser, site: Site) -> None:
+    org = site.api(f"users?{WINDOW}&limit=1")["data"][0]["label"]
+    wanted = {"tags": {"org": org}, "origins": ["http://127.0.0.1:9"], "wording": "Person"}
+    request = urllib.request.Request(f"{site.url}/v1/me/embed-tokens", data=json.dumps(wanted).encode())
+    request.add_header("Authorization", f"Bearer {site.running.keys['read']}")
+    request.add_header("Content-Type", "application/json")
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        made = json.load(answer)
+    context = browser.new_context(viewport={"width": 1000, "height": 800})
+    page, wrong = watched(context)
+    answer = page.request.get(f"{site.url}{made['url'].split('#')[0]}")
+    assert "frame-ancestors http://127.0.0.1:9;" in answer.headers["content-security-policy"] + ";"
+    assert (
+        "frame-ancestors 'none'"
+        in page.request.get(f"{site.url}/embed?frame=forged").headers["content-security-policy"]
+    )
+    page.goto(f"{site.url}{made['url']}")
+    settled(page)
+    shares = site.api(f"users?window=28d&tag.org={org}&limit=1000")
+    body = page.locator("body").inner_text()
+    assert "Person" in body
+    assert org in body
+    assert money(shares["totals"]["spend"]) in body
+    others = {row["user_id"] for row in site.api("users?window=28d&limit=1000")["data"]} - {
+        row["user_id"] for row in shares["data"]
+    }
+    assert others
+    assert not [user for user in others if user in body]
+    assert "token=" not in page.url
+    assert wrong == []
+    context.close()
 
 
 def test_pages_carry_a_strict_policy_and_what_is_no_page_is_404(page: Page, site: Site) -> None:
