@@ -92,5 +92,5 @@ CURSOR_SECONDS = 15 * 60
 QUESTIONS_PER_MINUTE = 1_200  # with one key, in each process: a dashboard asks some ten for a page
 PAGES_KEPT = 200  # first pages whose later pages can still be asked for
 QUERY_SECONDS = 30
-SESSION_SECONDS = 12 * 3_600
+SIGN_IN_SECONDS = 12 * 3_600  # a session of the dashboard
 LINK_SECONDS = 24 * 3_600  # a sign-in link that nobody used

@@ -123,9 +123,9 @@ class Sessions:
         else:
             raise BadBody('the body is {"key": "pc_live_..."}')
         await self._verify(digest)
-        session = Session(secrets.token_hex(16), digest, self._clock() + limits.SESSION_SECONDS * 1_000_000)
+        session = Session(secrets.token_hex(16), digest, self._clock() + limits.SIGN_IN_SECONDS * 1_000_000)
         answer = web.Response(status=204, headers={"Cache-Control": "no-store"})
-        _set(answer, self._signed(session), limits.SESSION_SECONDS)
+        _set(answer, self._signed(session), limits.SIGN_IN_SECONDS)
         return answer
 
     async def close(self, request: web.Request) -> web.Response:
