@@ -55,16 +55,16 @@ class Events:
             bound = {"at": _micros(found[-1][3]), "after": found[-1][0]}
 
     def all_events(self, q: Question, as_of: int, rows: int) -> Iterator[list[Answer]]:
-        """Every event in the same order, an hour after the other, so many at a time."""
+        """Every event in the same order, some hours after the others, so many at a time."""
         conditions = Conditions(q)
         hours = self._store.select(
-            f"SELECT toUnixTimestamp(toStartOfHour(e.ts)) AS h FROM events AS e WHERE {conditions.where(Span('raw', q.start, q.end))} "
+            f"SELECT toUnixTimestamp(toStartOfHour(e.ts)) AS h, count() FROM events AS e WHERE {conditions.where(Span('raw', q.start, q.end))} "
             "GROUP BY h ORDER BY h DESC",
             conditions.parameters, seconds=300,
         ).rows  # fmt: skip
         seen = f"received_at <= fromUnixTimestamp64Micro({int(as_of)}, 'UTC')"
-        for (hour,) in hours:
-            start, end = max(q.start, int(hour) * 1_000_000), min(q.end, (int(hour) + 3600) * 1_000_000)
+        for start, end in _together([(int(hour) * 1_000_000, int(count)) for hour, count in hours], rows):
+            start, end = max(q.start, start), min(q.end, end)  # hours reach beyond the window
             narrowed = replace(q, window=q.window._replace(start=start, end=end))
             after, bound = "1", dict[str, Any]()
             while True:
@@ -146,6 +146,20 @@ GROUP BY trace_id"""
             conditions.parameters | given,
         )
         return [_event(row, q.content) for row in answer.dicts()]
+
+
+def _together(hours: list[tuple[int, int]], rows: int) -> Iterator[tuple[int, int]]:
+    """Spans of hours, latest first, each an hour or as many as hold no more than `rows`."""
+    end, start, held = 0, 0, 0
+    for hour, count in hours:
+        if held and held + count > rows:
+            yield start, end
+            held = 0
+        if not held:
+            end = hour + windows.HOUR
+        start, held = hour, held + count
+    if held:
+        yield start, end
 
 
 def _micros(at: datetime) -> int:
