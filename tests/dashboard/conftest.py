@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.support.embedded import Running
 from tests.support.needs import need_chromium, need_dashboard
@@ -21,6 +21,9 @@ ARGUMENTS = [
     "--disable-sync",
 ]  # fmt: skip
 EVENTS = 6_000
+expect.set_options(
+    timeout=30_000
+)  # how long a machine may take that is busy with other things; nothing waits for it to pass
 
 
 class Site(NamedTuple):
@@ -90,7 +93,7 @@ def watched(context: BrowserContext) -> tuple[Page, list[str]]:
     page, wrong = context.new_page(), []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(60_000)
     return page, wrong
 
 
