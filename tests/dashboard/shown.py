@@ -5,7 +5,7 @@ written again apart from the dashboard's own code.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from playwright.sync_api import Page, expect
@@ -39,9 +39,9 @@ def tokens(count: int) -> str:
         return f"{count:,}"
     for unit, size in (("B", 10**9), ("M", 10**6), ("K", 10**3)):
         if count >= size * Decimal("0.9995"):
-            value = Decimal(count) / size
+            value = Decimal(count / size)  # as the page has it: what lies half way in decimals may not in its numbers
             places = max(0, 2 - value.adjusted())
-            return f"{value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)}{unit}"
+            return f"{value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)}{unit}"
     raise AssertionError(count)
 
 
