@@ -40,7 +40,7 @@ def tokens(count: int) -> str:
     for unit, size in (("B", 10**9), ("M", 10**6), ("K", 10**3)):
         if count >= size * Decimal("0.9995"):
             value = Decimal(count / size)  # as the page has it: what lies half way in decimals may not in its numbers
-            places = max(0, 2 - value.adjusted())
+            places = max(0, 2 - max(0, value.adjusted()))
             return f"{value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)}{unit}"
     raise AssertionError(count)
 
