@@ -7,7 +7,7 @@ import hashlib
 import importlib.metadata
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any, Protocol
@@ -17,13 +17,14 @@ from pydantic import BaseModel
 
 from pipeline import limits
 from pipeline.errors import BadQuestion, Forbidden
-from pipeline.http import bearer, problems
+from pipeline.http import problems
 from pipeline.keys import Principal
 from pipeline.store import Store
 from query import compare, formats, openapi, rows
 from query.answers import Answers
 from query.diagnosis import diagnose
-from query.embed import PREFIX, Embeds
+from query.embed import Embeds
+from query.entry import HEADERS, Authenticate, Entry, credential_of
 from query.events import Events
 from query.meta import Meta
 from query.notices import notices
@@ -48,7 +49,6 @@ from query.sparks import Sparks
 from query.stream import Watermarks
 
 BASE = openapi.BASE
-_HEADERS = web.RequestKey("headers", dict[str, str])  # of the answer, known once we know who asks
 LABEL = "org"  # the tag whose value stands beside a user's id
 
 
@@ -68,9 +68,6 @@ class Prices(Protocol):
     newest: str
 
 
-Authenticate = Callable[[str], Awaitable[Any]]
-
-
 class QueryService:
     """The routes."""
 
@@ -87,14 +84,13 @@ class QueryService:
         embedded: bool = False,
         questions_per_minute: int = limits.QUESTIONS_PER_MINUTE,
     ) -> None:
-        self._authenticate = authenticate
+        self._entry = Entry(authenticate, sessions, embeds, Rate(questions_per_minute, time.monotonic))
         self._clock = clock
         self._answers = Answers(store)
         self._store = store
         self._sparks = Sparks(self._answers)
         self._events = Events(store)
         self._meta = Meta(store, self._answers, prices.version)
-        self._rate = Rate(questions_per_minute, time.monotonic)
         self._watermarks = Watermarks(self._answers, self._meta, clock)
         self._pages = Pages(cursor_secret)
         self._prices, self._sessions, self._embeds, self._embedded = prices, sessions, embeds, embedded
@@ -132,7 +128,7 @@ class QueryService:
         ]
 
     async def _ask(self, request: web.Request, takes: type[Asked]) -> tuple[Question, str]:
-        asker: Asker = await self._who(request)
+        asker: Asker = await self._entry.admit(request)
         pairs = list(request.query.items())
         q = parse_question(asker.account, pairs, self._clock(), restriction=asker.restriction, takes=takes)
         q = replace(q, content=getattr(asker, "content", True))
@@ -144,48 +140,33 @@ class QueryService:
         ).hexdigest()[:32]
         return q, fingerprint
 
-    async def _who(self, request: web.Request) -> Any:
-        """Who asks; counted, and the answer's headers of that are left with the request."""
-        asker = await self._known(request)
-        request[_HEADERS] = self._rate.ask(getattr(asker, "key_id", asker.account))
-        return asker
-
-    async def _known(self, request: web.Request) -> Any:
-        """By the key or credential in the header, or else by the dashboard's cookie."""
-        credential = _credential(request)
-        if credential and self._embeds is not None:
-            return await self._embeds.who(credential)
-        if self._sessions is None or "Authorization" in request.headers:
-            return await self._authenticate(bearer(request))
-        return await self._sessions.who(request)
-
     async def openapi(self, _: web.Request) -> web.Response:
         """GET /openapi.json."""
         return web.Response(body=_document(), content_type="application/json", headers={"Cache-Control": "no-cache"})
 
     async def me(self, request: web.Request) -> web.Response:
         """GET /v1/me: whose data this is, and what may be seen of it."""
-        asker: Principal = await self._who(request)
+        asker: Principal = await self._entry.admit(request)
         told = {
             "account": asker.account, "name": asker.settings.name, "live": asker.key.live, "scopes": sorted(asker.scopes),
             "restriction": {"tag." + key: value for key, value in asker.restriction}, "privacy": asker.settings.privacy,
             "version": importlib.metadata.version("percapita-server"), "price_book": self._prices.version,
             "prices_as_of": self._prices.newest or None, "wording": asker.wording, "show_prompts": asker.content, "embedded": self._embedded,
         }  # fmt: skip
-        return web.json_response(told, headers=request[_HEADERS] | {"Cache-Control": "private, no-cache"})
+        return web.json_response(told, headers=request[HEADERS] | {"Cache-Control": "private, no-cache"})
 
     async def embed_tokens(self, request: web.Request) -> web.Response:
         """POST /v1/me/embed-tokens: a page for one tenant."""
         assert self._embeds is not None
-        asker: Principal = await self._who(request)
-        if _credential(request):
+        asker: Principal = await self._entry.admit(request)
+        if credential_of(request):
             raise Forbidden("a framed page mints no tokens")
         return await self._embeds.mint(request, asker)
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/me/stream: the watermark, pushed when data moved."""
         q, _ = await self._ask(request, Asked)
-        return await self._watermarks.serve(request, q, lambda: self._known(request))
+        return await self._watermarks.serve(request, q, lambda: self._entry.known(request))
 
     # --- answers that are one object
 
@@ -401,16 +382,10 @@ class QueryService:
             "next_cursor": bool(answer.get("next_cursor")),
         }
         tag = f'"{hashlib.sha256(json.dumps(still, sort_keys=True).encode()).hexdigest()[:32]}"'
-        headers = request[_HEADERS] | {"ETag": tag, "Cache-Control": "private, no-cache"}
+        headers = request[HEADERS] | {"ETag": tag, "Cache-Control": "private, no-cache"}
         if request.headers.get("If-None-Match") == tag:
             return web.Response(status=304, headers=headers)
         return web.Response(body=json.dumps(body).encode(), content_type="application/json", headers=headers)
-
-
-def _credential(request: web.Request) -> str:
-    """What a framed page shows in place of a key; "" for anything else."""
-    token = bearer(request) if "Authorization" in request.headers else ""
-    return token if token.startswith(PREFIX) else ""
 
 
 def _shown(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
