@@ -116,13 +116,19 @@ class Unavailable(PercapitaError):
 
 
 class StoreError(PercapitaError):
-    """The store refused or failed a statement; `data_error` when the rows themselves are at fault."""
+    """The store refused or failed a statement; `data_error` when the rows themselves are at fault.
+
+    `detail` is for logs: it may quote the server and our SQL. `told` is what may be answered.
+    """
 
     status = 503
     code = "store_unavailable"
 
-    def __init__(self, detail: str, *, data_error: bool = False, store_code: int | None = None) -> None:
+    def __init__(
+        self, detail: str, *, data_error: bool = False, store_code: int | None = None, told: str | None = None
+    ) -> None:
         super().__init__(detail)
+        self.told = detail if told is None else told
         self.data_error = data_error
         self.store_code = store_code
 

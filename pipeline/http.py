@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
 
 from pipeline import limits
-from pipeline.errors import BadBody, PercapitaError, Slow, TooLarge, Unauthorized, Unavailable
+from pipeline.errors import BadBody, PercapitaError, Slow, StoreError, TooLarge, Unauthorized, Unavailable
 from pipeline.problems import TITLES, problem, problem_of
 from pipeline.server import HardenedServer, QuietConnection
 
@@ -35,6 +35,8 @@ async def problems(
             raise Unavailable("shutting down")
         answer = await handler(request)
     except PercapitaError as error:
+        if isinstance(error, StoreError):
+            _say.warning("store_unavailable", store_code=error.store_code, detail=error.detail)
         answer = problem_of(error)
     except web.HTTPMethodNotAllowed as error:
         allow = ", ".join(sorted(error.allowed_methods))

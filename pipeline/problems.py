@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from pipeline.errors import BadQuestion, PercapitaError, TooMany, Unauthorized, Unavailable
+from pipeline.errors import BadQuestion, PercapitaError, StoreError, TooMany, Unauthorized, Unavailable
 
 TITLES = {
     400: "Bad request", 401: "Unauthorized", 403: "Forbidden", 404: "Not found", 405: "Method not allowed", 408: "Too slow",
@@ -44,4 +44,5 @@ def problem_of(error: PercapitaError) -> web.Response:
         headers["WWW-Authenticate"] = 'Bearer realm="percapita"'
     if isinstance(error, BadQuestion) and error.parameter:
         errors = [{"parameter": error.parameter, "detail": error.detail}]
-    return problem(error.status, error.code, error.detail, headers=headers, errors=errors)
+    detail = error.told if isinstance(error, StoreError) else error.detail
+    return problem(error.status, error.code, detail, headers=headers, errors=errors)

@@ -31,6 +31,7 @@ _DATA_CODES = frozenset({6, 27, 38, 41, 43, 53, 69, 70, 72, 131, 407, 349})
 # Not worth a word of their own in logs: the statement is not to be repeated as it stands.
 THROW_IF_CODE = 395
 TOO_MANY_PARTS_CODE = 252
+_UNANSWERED = "the database did not answer this question"
 
 
 Array = npt.NDArray[np.void]
@@ -128,7 +129,10 @@ class ClickHouse:
                 code = getattr(error, "code", None)
                 detail = _without_values(str(error))
                 raise StoreError(
-                    detail, data_error=isinstance(error, DataError) or code in _DATA_CODES, store_code=code
+                    detail,
+                    data_error=isinstance(error, DataError) or code in _DATA_CODES,
+                    store_code=code,
+                    told=_UNANSWERED,
                 ) from error
             except (ValueError, TypeError, OverflowError) as error:
                 # The driver could not write a value in its column's form.

@@ -21,11 +21,13 @@ import pytest
 import yarl
 from aiohttp import web
 
-from pipeline.errors import Unauthorized
+from pipeline.errors import StoreError, Unauthorized
+from pipeline.problems import problem_of
 from pipeline.row import Row
 from pipeline.schema import Engines, migrate
 from pipeline.server import HardenedRunner, quiet_loggers
 from pipeline.store import ClickHouse, open_chdb
+from query import windows
 from query.app import create_query_app
 from tests.support.rows import make_rows
 
@@ -170,6 +172,7 @@ REFUSED = [
     "users?from=9999-12-31T23:59:59-14:00", "users?from=-1", "users?from=" + "9" * 400, "users?from=2026-01-01T25:00",
     "users?from=0&to=253402300799000", "overview?from=0&to=253402300799000&group_by=day&tz=Asia/Kathmandu", "users?from=NaN", "users?from=%00",
     "users?tz=Europe/Atlantis", "users?tz=", "users?tz=../../etc/passwd", "users?tz=/etc/passwd", "users?tz=Europe", "users?tz=tzdata.zi",
+    "users?tz=right/UTC", "users?tz=posix/Europe/Berlin", "users?tz=localtime", "users?tz=posixrules", "users?tz=Factory",
     "users?tz=Europe%00/Berlin", "users?tz=%FF", "users?tz=" + "a" * 5000, "users?sort=spend;DROP", "users?sort=--spend", "users?sort=account",
     "users?sort=spend&sort=events", "traces?sort=spend", "overview?group_by=account", "overview?group_by=tag.", "overview?group_by=day,hour",
     "overview?group_by=user,provider", "overview?group_by=tag.a,day", "overview?group_by=" + "tag.a," * 100, "overview?group_by=tag.a%27",
@@ -184,6 +187,21 @@ async def test_a_question_that_makes_no_sense_is_400(ask: Asker) -> None:
     assert await failures(ask, REFUSED, frozenset({400})) == {}
     for _, text in await asyncio.gather(*(ask(path) for path in REFUSED)):
         assert json.loads(text)["errors"][0]["parameter"]
+
+
+def test_the_store_knows_every_zone_that_may_be_asked_for(store: ClickHouse) -> None:
+    known = {row[0] for row in store.select("SELECT time_zone FROM system.time_zones").rows}
+    assert windows.zones() <= known
+    assert {"UTC", "Europe/Berlin", "Asia/Calcutta", "US/Eastern"} <= windows.zones()
+
+
+def test_a_trouble_of_the_store_is_told_without_its_words(store: ClickHouse) -> None:
+    with pytest.raises(StoreError) as told:
+        store.select("SELECT nothing_like_it FROM events")
+    assert "nothing_like_it" in told.value.detail  # for the log
+    answer = json.loads(problem_of(told.value).body)
+    assert (answer["status"], answer["code"]) == (503, "store_unavailable")
+    assert answer["detail"] == "the database did not answer this question"
 
 
 ODD_BUT_GOOD = [
