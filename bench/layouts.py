@@ -12,6 +12,7 @@ from typing import Any
 import clickhouse_connect
 
 from bench.common import cpu, result, table
+from bench.made_up import ACCOUNT, VALUES, events_sql
 from pipeline.row import Row
 from pipeline.schema import Engines, migrations
 from pipeline.store import ClickHouse
@@ -22,7 +23,6 @@ from query.windows import DAY
 SIZES = (200, 5_000, 30_000)
 DAYS = 7
 END = 1_795_478_400_000_000 - DAY * 4  # a midnight in November 2026
-ACCOUNT = "acc_bench"
 
 RAW = ("0001_events",)
 HOURS = ("0002_usage_hours", "0005_events_to_usage_hours")
@@ -63,58 +63,6 @@ VARIANTS: dict[str, tuple[tuple[str, ...], Change]] = {
     "+ hours, days, tag hours (ours)": (RAW + HOURS + DAYS_ + TAGS, _same),
 }
 
-# Four tags, of which org and plan follow from the user; 20,000 users with a long tail; three events a trace.
-_USER = "toUInt32(pow(cityHash64(intDiv(number, 3), 1) % 1000003 / 1000003, 3) * 20000)"
-_SPENT = "toDecimal64((cityHash64(number, 5) % 900000) / 1000000000 + 0.000001, 9)"
-_VALUES = {
-    "account": f"'{ACCOUNT}'",
-    "ts": "fromUnixTimestamp64Micro(toInt64({start} + number * {step}), 'UTC')",
-    "received_at": "fromUnixTimestamp64Micro(toInt64({start} + number * {step} + 40000), 'UTC')",
-    "id": "reinterpretAsUUID(sipHash128(number))",
-    "type": "'llm'",
-    "trace_id": "lower(hex(sipHash128(intDiv(number, 3))))",
-    "name": "'answer'",
-    "user_id": f"concat('user_', toString({_USER}))",
-    "tags": (
-        "arraySort([concat('org=o', toString(u % 200)), ['plan=free', 'plan=pro', 'plan=team'][u % 3 + 1], "
-        "['feature=chat', 'feature=search', 'feature=mail'][cityHash64(number, 2) % 3 + 1], 'env=production'])"
-    ),
-    "provider": "['openai', 'anthropic'][cityHash64(number, 3) % 2 + 1]",
-    "model": "['gpt-4o', 'claude-sonnet-4-5', 'gpt-4o-mini', 'claude-haiku-4-5'][cityHash64(number, 3) % 4 + 1]",
-    "agent": "['support', 'research'][cityHash64(intDiv(number, 3), 4) % 2 + 1]",
-    "operation": "'chat'",
-    "status": "if(cityHash64(number, 6) % 50 = 0, 'error', 'ok')",
-    "input_uncached": "toUInt32(cityHash64(number, 7) % 4000)",
-    "input_cache_read": "toUInt32(cityHash64(number, 8) % 2000)",
-    "output": "toUInt32(cityHash64(number, 9) % 900)",
-    "cost": f"toNullable({_SPENT})",
-    "price_status": "'priced'",
-    "price_id": "'openai/gpt-4o'",
-    "latency_ms": "toNullable(toFloat64(100 + cityHash64(number, 10) % 6000))",
-    "time_to_first_token_ms": "toNullable(toFloat64(50 + cityHash64(number, 11) % 800))",
-    "privacy": "'standard'",
-    "raw_usage": (
-        "concat('{\"prompt_tokens\":', toString(cityHash64(number, 7) % 4000), ',\"completion_tokens\":', "
-        "toString(cityHash64(number, 9) % 900), '}')"
-    ),
-    "sign": "toInt8(1)",
-    "is_trace_start": "toUInt8(number % 3 = 0)",
-    "is_user_trace_start": "toUInt8(number % 3 = 0)",
-    "retention_days": "toUInt16(400)",
-    "content_days": "toUInt16(400)",
-    "log_id": "'bench'",
-    "log_partition": "toUInt32(intDiv(number, 3) % 6)",
-    "log_offset": "number",
-}
-
-
-def _events(first: int, count: int, start: int, step: float) -> str:
-    """A SELECT of made-up events `first` to `first + count`, `step` us apart from unix us `start`."""
-    columns = ", ".join(
-        f"{sql.replace('{start}', str(start)).replace('{step}', str(step))} AS {name}" for name, sql in _VALUES.items()
-    )
-    return f"SELECT {columns} FROM (SELECT number, {_USER} AS u FROM numbers({first}, {count}))"
-
 
 def _open(folder: str, database: str) -> ClickHouse:
     return ClickHouse(
@@ -135,15 +83,15 @@ def _create(folder: str, number: int, parts: tuple[str, ...], change: Change) ->
 
 def run(scale: float) -> None:
     """25M events at scale 1."""
-    names = ", ".join(_VALUES)
-    missing = set(_VALUES) - set(Row._fields)
+    names = ", ".join(VALUES)
+    missing = set(VALUES) - set(Row._fields)
     if missing:
         raise SystemExit(f"no such column: {missing}")
     with tempfile.TemporaryDirectory() as folder:
         root = _open(folder, "default")
         for size in SIZES:
             # Ten minutes of live traffic, as a worker inserts it.
-            root.execute(f"CREATE TABLE source_{size} ENGINE = Memory AS {_events(0, size, END, 6e8 / size)}")
+            root.execute(f"CREATE TABLE source_{size} ENGINE = Memory AS {events_sql(0, size, END, 6e8 / size)}")
         rows: list[tuple[Any, ...]] = [
             ("views on the insert path", *(f"CPU ms, {s:,} rows" for s in SIZES), "rows / CPU s")
         ]
@@ -181,7 +129,7 @@ def run(scale: float) -> None:
 
 def _reads(folder: str, count: int) -> float:
     """Fill ours and two others with the same seven days, and ask each the same questions."""
-    names = ", ".join(_VALUES)
+    names = ", ".join(VALUES)
     root = _open(folder, "default")
     for number in range(len(VARIANTS)):
         root.execute(f"DROP DATABASE layout_{number}")
@@ -194,7 +142,7 @@ def _reads(folder: str, count: int) -> float:
     print(f"\nloading {count:,} events ...", flush=True)
     for first in range(0, count, chunk):
         ours.execute(
-            f"INSERT INTO events ({names}) {_events(first, min(chunk, count - first), END - DAYS * DAY, step)}",
+            f"INSERT INTO events ({names}) {events_sql(first, min(chunk, count - first), END - DAYS * DAY, step)}",
             max_block_size=chunk, min_insert_block_size_rows=chunk, max_execution_time=600,
         )  # fmt: skip
     for name in ("usage_hours", "usage_days", "tag_hours"):

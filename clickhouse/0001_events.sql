@@ -70,7 +70,7 @@ CREATE TABLE IF NOT EXISTS events {on_cluster}
     log_offset UInt64 CODEC(Delta, ZSTD(1)),
     log_row UInt8,
     INDEX by_id id TYPE bloom_filter(0.01) GRANULARITY 4,
-    INDEX by_trace trace_id TYPE bloom_filter(0.01) GRANULARITY 4,
+    INDEX by_trace trace_id TYPE bloom_filter(0.0001) GRANULARITY 4,
     PROJECTION by_log (SELECT _part_offset ORDER BY log_partition, log_offset)
 )
 ENGINE = {merge_tree}

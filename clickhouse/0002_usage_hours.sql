@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS usage_hours {on_cluster}
     output SimpleAggregateFunction(sum, Int64),
     output_reasoning SimpleAggregateFunction(sum, Int64),
     cost SimpleAggregateFunction(sum, Decimal(38, 9)),
+    untraced SimpleAggregateFunction(sum, Decimal(38, 9)),
     priced SimpleAggregateFunction(sum, Int64),
     unpriced SimpleAggregateFunction(sum, Int64),
     estimated SimpleAggregateFunction(sum, Int64),

@@ -14,6 +14,7 @@ SELECT
     sum(h.output) AS output,
     sum(h.output_reasoning) AS output_reasoning,
     sum(h.cost) AS cost,
+    sum(h.untraced) AS untraced,
     sum(h.priced) AS priced,
     sum(h.unpriced) AS unpriced,
     sum(h.estimated) AS estimated,

@@ -15,6 +15,7 @@ SELECT
     sum(sign * toInt64(e.output)) AS output,
     sum(sign * toInt64(e.output_reasoning)) AS output_reasoning,
     sum(CAST(sign * ifNull(e.cost, 0), 'Decimal(38, 9)')) AS cost,
+    sum(CAST(if(trace_id = '', sign * ifNull(e.cost, 0), 0), 'Decimal(38, 9)')) AS untraced,
     sum(sign * (price_status IN ('priced', 'free', 'reported', 'estimated'))) AS priced,
     sum(sign * (price_status = 'unpriced')) AS unpriced,
     sum(sign * toInt64(usage_estimated)) AS estimated,

@@ -9,7 +9,7 @@ from pipeline.schema import MIGRATIONS
 
 SUMS = (
     "events", "calls", "tool_calls", "traces", "user_traces", "input_uncached", "input_cache_read", "input_cache_write",
-    "output", "output_reasoning", "cost", "priced", "unpriced", "estimated", "errors", "checksum",
+    "output", "output_reasoning", "cost", "untraced", "priced", "unpriced", "estimated", "errors", "checksum",
 )  # fmt: skip
 MAPS = ("latency", "first_token")
 

@@ -16,7 +16,7 @@ from query import shapes, windows
 from query.order import order, with_empty_buckets
 from query.question import Filter, Question
 from query.shapes import NOTHING, Measured
-from query.sql import Conditions, Key, Sql, bucket_key, column, distinct_traces, key_of, measured
+from query.sql import Conditions, Key, Sql, bucket_key, column, distinct_traces, key_of, measured, untraced
 from query.windows import Span
 
 Answer = dict[str, Any]
@@ -290,6 +290,11 @@ class Answers:
         """The same as measures, traces counted as the filters ask for."""
         total, plan = self.sum(q)
         return shapes.measures(total, self._traces_of(q, total)), plan
+
+    def untraced(self, q: Question) -> str | None:
+        """Spend outside any trace."""
+        sql = untraced(q, raw_only=self._needs_raw(q, every_tag=False))
+        return shapes.money(self._store.select(sql.text, sql.parameters).rows[0][0] or Decimal(0))
 
     def count(self, q: Question) -> int:
         """Events in all of q's scope, cheaply: asked again and again."""

@@ -356,7 +356,7 @@ class QueryService:
         totals, _ = await asyncio.to_thread(self._answers.total, q)
         body = {"data": found["rows"], "totals": totals, "plan": "raw", "next_cursor": None}
         if row is rows.Trace:
-            body["untraced"] = await asyncio.to_thread(self._events.untraced, q)
+            body["untraced"] = await asyncio.to_thread(self._answers.untraced, q)
         if found["more"]:
             body["next_cursor"] = self._pages.sign([fingerprint, offset + q.limit, as_of, q.start, q.end])
         return await self._send(request, q, body, as_of)

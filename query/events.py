@@ -94,15 +94,6 @@ FROM events AS e WHERE {where} AND trace_id != '' AND received_at <= fromUnixTim
 GROUP BY trace_id"""
         return Sql(text, conditions.parameters)
 
-    def untraced(self, q: Question) -> str | None:
-        """Spend outside any trace."""
-        conditions = Conditions(q)
-        where = conditions.where(Span("raw", q.start, q.end))
-        rows = self._store.select(
-            f"SELECT {_RAW['cost']} FROM events AS e WHERE {where} AND trace_id = ''", conditions.parameters
-        ).rows
-        return shapes.money(rows[0][0] or Decimal(0))
-
     def trace(self, q: Question, trace_id: str) -> Answer:
         """One trace with its events in order; windows do not matter."""
         wide = replace(q, window=ALL_TIME)

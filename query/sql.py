@@ -34,7 +34,13 @@ _RAW_MAPS = {
     "latency": f"sumMapIf(map({_BUCKET.format('latency_ms')}, toInt64(sign)), latency_ms IS NOT NULL)",
     "first_token": f"sumMapIf(map({_BUCKET.format('time_to_first_token_ms')}, toInt64(sign)), time_to_first_token_ms IS NOT NULL)",
 }
-_TABLES = {"raw": ("events", "ts"), "hours": ("usage_hours", "hour"), "days": ("usage_days", "day")}
+_RAW_UNTRACED = "sum(CAST(if(trace_id = '', sign * ifNull(e.cost, 0), 0), 'Decimal(38, 9)'))"
+# Each source with its column of time. Hours by tag have no user and no set of tags: an event stands there once for each of its tags,
+# and once under the tag ''.
+_TABLES = {
+    "raw": ("events", "ts"), "hours": ("usage_hours", "hour"), "days": ("usage_days", "day"),
+    "tag_hours": ("tag_hours", "hour"),
+}  # fmt: skip
 
 
 class Sql(NamedTuple):
@@ -64,7 +70,13 @@ class Conditions:
         else:
             low, high = span.start // 1_000_000, span.end // 1_000_000
             parts.append(f"{column} >= toDateTime({low}, 'UTC') AND {column} < toDateTime({high}, 'UTC')")
-        parts += [self._condition(number, item, raw) for number, item in enumerate(self._filters)]
+        if table == "tag_hours" and not any(item.field.startswith("tag.") for item in self._filters):
+            parts.append("tag = ''")
+        for number, item in enumerate(self._filters):
+            if table == "tag_hours" and item.field.startswith("tag."):
+                parts.append(f"tag IN {{f{number}:Array(String)}}")
+            else:
+                parts.append(self._condition(number, item, raw))
         return " AND ".join(parts)
 
     def _condition(self, number: int, item: Filter, raw: bool) -> str:
@@ -103,6 +115,7 @@ class Key(NamedTuple):
     name: str
     rollup: str
     raw: str
+    by_tag: bool = False  # whether hours by tag have it
 
 
 def key_of(name: str, number: int = 0) -> Key:
@@ -115,12 +128,12 @@ def key_of(name: str, number: int = 0) -> Key:
 
         return Key("key", value("tags"), value("arrayConcat(tags, tags_over)"))
     column = {"user": "user_id"}.get(name, name)
-    return Key("key", f"r.{column}", f"e.{column}")
+    return Key("key", f"r.{column}", f"e.{column}", column != "user_id")
 
 
 def column(name: str) -> Key:
     """A plain column."""
-    return Key(name, f"r.{name}", f"e.{name}")
+    return Key(name, f"r.{name}", f"e.{name}", name != "user_id")
 
 
 def bucket_key(bucket: str) -> Key:
@@ -130,12 +143,47 @@ def bucket_key(bucket: str) -> Key:
             "bucket",
             "toUnixTimestamp(toStartOfHour(r.at, {tz:String}))",
             "toUnixTimestamp(toStartOfHour(e.ts, {tz:String}))",
+            by_tag=True,
         )
     return Key(
         "bucket",
         "toUnixTimestamp(toStartOfDay(r.at, {tz:String}))",
         "toUnixTimestamp(toStartOfDay(toDateTime(e.ts), {tz:String}))",
+        by_tag=True,
     )
+
+
+def untraced(question: Question, *, raw_only: bool = False) -> Sql:
+    """The spend outside any trace: one row, of one number."""
+    conditions = Conditions(question)
+    selects = []
+    for span in sources(question, [], raw_only=raw_only):
+        table, _ = _TABLES[span.source]
+        summed, alias = (_RAW_UNTRACED, "e") if table == "events" else ("sum(r.untraced)", "r")
+        selects.append(f"SELECT {summed} AS untraced FROM {table} AS {alias} WHERE {conditions.where(span)}")
+    return Sql(f"SELECT sum(untraced) FROM ({' UNION ALL '.join(selects)})", conditions.parameters)
+
+
+def sources(question: Question, keys: Sequence[Key], *, whole_days: bool = True, raw_only: bool = False) -> list[Span]:
+    """The cheapest exact mix: raw rows where no rollup is exact, hours by tag where neither users nor sets of tags are asked about."""
+    if raw_only:
+        return [Span("raw", question.start, question.end)]
+    parts = spans(question.start, question.end)
+    if _without_users(question, keys):
+        hours = [span for span in parts if span.source != "raw"]
+        return [
+            *(span for span in parts if span.source == "raw"),
+            *([Span("tag_hours", hours[0].start, hours[-1].end)] if hours else []),
+        ]
+    return parts if whole_days else [Span("hours", s.start, s.end) if s.source == "days" else s for s in parts]
+
+
+def _without_users(question: Question, keys: Sequence[Key]) -> bool:
+    """Whether hours by tag can answer: at most one tag asked for, by its values, and nothing of a user."""
+    tagged = [item for item in question.filters if item.field.startswith("tag.")]
+    if len(tagged) > 1 or any(item.exclude or "" in item.values for item in tagged):
+        return False
+    return all(item.field != "user_id" for item in question.filters) and all(key.by_tag for key in keys)
 
 
 def measured(
@@ -149,9 +197,7 @@ def measured(
 ) -> tuple[Sql, str]:
     """Measures grouped by keys, over the cheapest exact mix of sources; and the plan's name."""
     conditions = Conditions(question)
-    parts = [Span("raw", question.start, question.end)] if raw_only else spans(question.start, question.end)
-    if not whole_days:
-        parts = [Span("hours", s.start, s.end) if s.source == "days" else s for s in parts]
+    parts = sources(question, keys, whole_days=whole_days, raw_only=raw_only)
     names = ", ".join(key.name for key in keys)
     shown = [*SUMS, *(("latency", "first_token") if maps else ())]
     selects = [_select(span, keys, conditions, maps) for span in parts]

@@ -11,7 +11,7 @@ DAY_SECONDS = 86_400
 _DIMENSIONS = ("provider", "model", "agent", "tool_name", "service_tier", "status")
 _MEASURES = (
     "events", "calls", "tool_calls", "traces", "user_traces", "input_uncached", "input_cache_read", "input_cache_write",
-    "output", "output_reasoning", "cost", "priced", "unpriced", "estimated", "errors", "checksum",
+    "output", "output_reasoning", "cost", "untraced", "priced", "unpriced", "estimated", "errors", "checksum",
 )  # fmt: skip
 
 # What ClickHouse alone can say stands in the columns: the hash, and in which bucket of a factor of 1.1 a latency lies.
@@ -64,6 +64,7 @@ def _measures(row: dict[str, Any]) -> dict[str, Any]:
         **{name: row[name] for name in ("input_uncached", "input_cache_read", "output", "output_reasoning")},
         "input_cache_write": sum(row[f"input_cache_write_{age}"] for age in ("5m", "30m", "1h", "12h")),
         "cost": row["cost"] or 0,
+        "untraced": 0 if row["trace_id"] else row["cost"] or 0,
         "priced": row["price_status"] in {"priced", "free", "reported", "estimated"},
         "unpriced": row["price_status"] == "unpriced",
         "estimated": row["usage_estimated"],
