@@ -265,7 +265,7 @@ class QueryService:
             return await self._export(request, q, row, lambda: self._parts(q, answer))
         if q.cursor:
             _, name, offset = self._pages.read(q.cursor, fingerprint)
-            q, held = self._pages.kept(name)
+            q, held = self._pages.kept(q.account, name)
         else:
             held = await asyncio.to_thread(self._whole, q, answer)
         page = _shown(held["rows"][offset : offset + q.limit])
@@ -278,7 +278,7 @@ class QueryService:
             "next_cursor": None,
         }
         if offset + q.limit < len(held["rows"]):
-            name = name or self._pages.keep(fingerprint, q, held)
+            name = name or await asyncio.to_thread(self._pages.keep, fingerprint, q, held)
             body["next_cursor"] = self._pages.sign([fingerprint, name, offset + q.limit])
         if held["identity"] == ("user_id",) and page:
             await asyncio.to_thread(self._label, q, page)

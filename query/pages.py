@@ -6,37 +6,78 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
 import time
-from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
 
 from pipeline import limits
 from pipeline.errors import BadQuestion, Gone
 from query.question import Question
 
 
-class Pages:
-    """What a process keeps of first pages. Another process answers 410 for its cursors, and clients ask again."""
+class Kept(NamedTuple):
+    """An ordered answer and its question."""
 
-    def __init__(self, secret: bytes) -> None:
-        self._secret = secret
-        self._kept: OrderedDict[str, tuple[float, Question, dict[str, Any]]] = OrderedDict()
+    fingerprint: str
+    until: float
+    rows: int
+    question: Question
+    answer: dict[str, Any]
+
+
+class Pages:
+    """What a process keeps of first pages. Another process answers 410 for its cursors, and clients ask again.
+
+    An answer is named by what it holds: a question that is polled keeps one answer for as long as nothing moves, and its cursors
+    stay good. Each account has room for PAGES_KEPT answers; all of them, but for the one just made, for PAGES_KEPT_ROWS
+    rows. The account that holds most gives first, and of its questions the one that does.
+    """
+
+    def __init__(self, secret: bytes, now: Callable[[], float] = time.monotonic) -> None:
+        """`now`: seconds that only go forward."""
+        self._secret, self._now = secret, now
+        self._lock = threading.Lock()
+        self._accounts: dict[str, dict[str, Kept]] = {}  # each in the order of being asked for
 
     def keep(self, fingerprint: str, q: Question, answer: dict[str, Any]) -> str:
-        """A name for an answer and its question, good for CURSOR_SECONDS."""
-        name = hashlib.sha256(f"{fingerprint}{time.monotonic_ns()}".encode()).hexdigest()[:24]
-        self._kept[name] = (time.monotonic() + limits.CURSOR_SECONDS, q, answer)
-        while len(self._kept) > limits.PAGES_KEPT or next(iter(self._kept.values()))[0] < time.monotonic():
-            self._kept.popitem(last=False)
+        """A name for an answer and its question, good for CURSOR_SECONDS from now."""
+        name = _name(fingerprint, answer)
+        rows = len(answer["rows"]) + len(answer.get("before", ()))
+        with self._lock:
+            now = self._now()
+            self._forget(now)
+            mine = self._accounts.setdefault(q.account, {})
+            mine.pop(name, None)
+            mine[name] = Kept(fingerprint, now + limits.CURSOR_SECONDS, rows, q, answer)
+            while len(mine) > limits.PAGES_KEPT:
+                _drop(mine, name)
+            while self.rows - rows > limits.PAGES_KEPT_ROWS:
+                _drop(max(self._accounts.values(), key=lambda held: _rows(held, name)), name)
         return name
 
-    def kept(self, name: str) -> tuple[Question, dict[str, Any]]:
+    @property
+    def rows(self) -> int:
+        """Of all that is kept."""
+        return sum(_rows(held) for held in self._accounts.values())
+
+    def kept(self, account: str, name: str) -> tuple[Question, dict[str, Any]]:
         """Raises Gone."""
-        held = self._kept.get(name)
-        if held is None or held[0] < time.monotonic():
+        with self._lock:
+            held = self._accounts.get(account, {}).get(name)
+        if held is None or held.until < self._now():
             raise Gone("this cursor's answer is no longer kept: ask for the first page again")
-        return held[1], held[2]
+        return held.question, held.answer
+
+    def _forget(self, now: float) -> None:
+        """What is past its time."""
+        for held in self._accounts.values():
+            while held and next(iter(held.values())).until < now:
+                del held[next(iter(held))]
+        self._accounts = {account: held for account, held in self._accounts.items() if held}
 
     def sign(self, parts: Sequence[Any]) -> str:
         """An opaque cursor."""
@@ -56,3 +97,23 @@ class Pages:
         if parts[0] != fingerprint:
             raise BadQuestion("a cursor of another question", "cursor")
         return parts
+
+
+def _name(fingerprint: str, answer: dict[str, Any]) -> str:
+    """Of what it holds: two answers of one name are one."""
+    rows = [list(row.values()) for row in answer["rows"]]
+    held = msgspec.json.encode([fingerprint, rows, answer["totals"], answer["unattributed"]], enc_hook=str)
+    return hashlib.sha256(held).hexdigest()[:24]
+
+
+def _rows(held: dict[str, Kept], but: str = "") -> int:
+    return sum(one.rows for name, one in held.items() if name != but)
+
+
+def _drop(held: dict[str, Kept], but: str) -> None:
+    """The oldest answer of the question that holds most rows, but never the one just made."""
+    rows = Counter[str]()
+    for name, one in held.items():
+        rows[one.fingerprint] += one.rows if name != but else 0
+    most = max(rows.values())
+    del held[next(name for name, one in held.items() if name != but and rows[one.fingerprint] == most)]
