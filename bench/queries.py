@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench.common import ROOT
 from bench.made_up import VALUES, events_sql
+from consumers.difference import ROLLUPS, truth
 from pipeline.schema import Engines, migrate, migrations
 from pipeline.store import ClickHouse, open_chdb
 from query.windows import DAY, HOUR
@@ -21,7 +22,7 @@ from query.windows import DAY, HOUR
 DAYS = 28
 NOW = 1_795_132_800_000_000 + 10 * HOUR + 17 * HOUR // 60  # a morning in November 2026, at no whole hour
 COUNT = 100_000_000
-_CHUNK = 500_000
+_CHUNK = 1_000_000
 
 
 def loaded(count: int) -> Path:
@@ -42,23 +43,33 @@ def loaded(count: int) -> Path:
 
 
 def _load(store: ClickHouse, count: int) -> None:
+    """The raw rows, then each rollup a day at a time by its own view's select: what the views would have made, in a third of the time."""
     names = ", ".join(VALUES)
     start, step, began = NOW - DAYS * DAY, DAYS * DAY / count, time.monotonic()
+
+    def say(what: str) -> None:
+        print(f"  {what} after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+
+    views = {m.name: m.sql(Engines()) for m in migrations() if "MATERIALIZED VIEW" in m.text}
+    for name in views:
+        store.execute(f"DROP VIEW {name[5:]}")
     for first in range(0, count, _CHUNK):
         store.execute(
             f"INSERT INTO events ({names}) {events_sql(first, min(_CHUNK, count - first), start, step)}",
             max_block_size=_CHUNK, min_insert_block_size_rows=_CHUNK, max_execution_time=600,
         )  # fmt: skip
         done = min(count, first + _CHUNK)
-        if done % (20 * _CHUNK) == 0 or done == count:
-            print(f"  {done:,} events after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    for table in ("usage_hours", "usage_days", "tag_hours", "events"):  # as they stand when merges have kept up
-        for (partition,) in store.select(
-            "SELECT DISTINCT partition FROM system.parts WHERE active AND database = currentDatabase() AND table = {t:String}",
-            {"t": table},
-        ).rows:
-            store.execute(f"OPTIMIZE TABLE {table} PARTITION {partition} FINAL", max_execution_time=7200)
-        print(f"  {table} merged after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+        if done % (10 * _CHUNK) == 0 or done == count:
+            say(f"{done:,} events")
+    for rollup in ROLLUPS:
+        for day in range(start - start % DAY, NOW, DAY):
+            bound = {"start": day // 1_000_000, "end": (day + DAY) // 1_000_000}
+            columns = ", ".join(rollup.columns)
+            select = f"SELECT {columns} FROM ({truth(rollup)})"
+            store.execute(f"INSERT INTO {rollup.table} ({columns}) {select}", bound, max_execution_time=3600)
+        say(rollup.table)
+    for name in sorted(views):
+        store.execute(views[name])
 
 
 def main() -> None:

@@ -65,7 +65,7 @@ SELECT {keys}, {", ".join(f"d_{c}" for c in (*SUMS, *MAPS))}, greatest(truth_see
 FROM (
     SELECT {keys}, {signed}
     FROM (
-        SELECT {keys}, toInt64(1) AS w, {columns} FROM ({_truth(rollup)})
+        SELECT {keys}, toInt64(1) AS w, {columns} FROM ({truth(rollup)})
         UNION ALL
         SELECT {keys}, toInt64(-1) AS w, {columns} FROM ({_held(rollup)})
     )
@@ -76,8 +76,8 @@ ORDER BY {keys}
 """
 
 
-def _truth(rollup: Rollup) -> str:
-    """The select of the rollup's own view, over the range."""
+def truth(rollup: Rollup) -> str:
+    """The select of the rollup's own view; bound: start, end."""
     text = (MIGRATIONS / f"{rollup.view}.sql").read_text(encoding="utf-8")
     select = re.search(r"\bSELECT\b.*", text, re.DOTALL)
     assert select is not None

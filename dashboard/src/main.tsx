@@ -12,6 +12,7 @@ import "./styles/charts.css";
 import "./styles/trace.css";
 import "./styles/states.css";
 import "./styles/phone.css";
+import "./styles/contrast.css";
 import "./styles/print.css";
 
 createRoot(document.getElementById("root")!).render(

@@ -139,3 +139,11 @@ def test_a_trace_and_its_events_add_up(page: Page, site: Site) -> None:
     assert sum(Decimal(part["amount"]) for part in priced["cost_parts"]).quantize(Decimal("1e-9")) == Decimal(
         priced["cost"]
     )
+
+
+def test_overview_counts_the_models_that_were_called(page: Page, site: Site) -> None:
+    called = [row for row in site.api(f"overview?{WINDOW}&group_by=model&limit=200")["data"] if row["key"] and row["calls"]]
+    page.goto(f"{site.url}/?{WINDOW}")
+    settled(page)
+    page.get_by_role("link", name=f"All {len(called)} models").click()
+    expect(page.locator("h1")).to_have_text("Models")

@@ -155,7 +155,7 @@ class Conditions:
         "and cleared when a read shows no difference", "delivery.md Repair; Auditor.settle_doubtful"
     )
     hours_first: bool = _said(
-        "hours come before the days that cascade from them", "delivery.md Repair; difference.ROLLUPS, _truth"
+        "hours come before the days that cascade from them", "delivery.md Repair; difference.ROLLUPS, truth"
     )
 
 

@@ -76,6 +76,7 @@ export function DayBars({
           className="chart"
           width={width}
           height={height}
+          viewBox={`0 0 ${width} ${height}`}
           role="img"
           aria-label={`${title}. Left and right move through the days; the table has the same numbers.`}
            

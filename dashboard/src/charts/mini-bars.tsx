@@ -26,7 +26,7 @@ export function MiniBars({ name, days, rows }: { name: string; days: readonly st
         <span className="id">{name}</span>
         <span className="dim">peak {roundText(peak)} a day</span>
       </figcaption>
-      <svg className="chart" width={width} height={HEIGHT} role="img" aria-label={`${name}: spend a day`}>
+      <svg className="chart" width={width} height={HEIGHT} viewBox={`0 0 ${width} ${HEIGHT}`} role="img" aria-label={`${name}: spend a day`}>
         {amounts.map((amount, index) => {
           const height = peak > 0n ? Math.max(amount > 0n ? 1 : 0, (dollars(amount) / dollars(peak)) * (HEIGHT - 2)) : 0;
           return (

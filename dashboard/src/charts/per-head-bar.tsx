@@ -45,7 +45,7 @@ export function PerHeadBar({
   };
   return (
     <figure className="heads" ref={ref}>
-      <svg width={width} height={HEIGHT} role="img" aria-label={label} onPointerLeave={() => light(null)}>
+      <svg width={width} height={HEIGHT} viewBox={`0 0 ${width} ${HEIGHT}`} role="img" aria-label={label} onPointerLeave={() => light(null)}>
         {segments.map((segment, index) => {
           const head = drawn[index]!;
           return (

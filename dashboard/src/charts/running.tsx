@@ -44,7 +44,7 @@ export function Running({
   return (
     <div className="plot" ref={ref}>
       {width > 0 && (
-        <svg className="chart" width={width} height={HEIGHT} role="img" aria-label={`${title}. The table has the same numbers.`}>
+        <svg className="chart" width={width} height={HEIGHT} viewBox={`0 0 ${width} ${HEIGHT}`} role="img" aria-label={`${title}. The table has the same numbers.`}>
           {ticks.map((tick) => (
             <g key={tick}>
               <path className="grid" d={`M${plot.left} ${y(tick)}H${plot.right}`} />

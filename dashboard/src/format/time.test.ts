@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { addDays, city, clock, dayAndClock, dayInWords, dayOf, dayRange, daysBetween, fullTime, isZone, lastSeen, listTime, offset, shortDay } from "./time";
+import { addDays, city, clock, dayAndClock, dayInWords, dayOf, dayRange, daysAgo, daysBetween, fullTime, isZone, lastSeen, listTime, offset, shortDay } from "./time";
 
 const BERLIN = "Europe/Berlin";
 const now = new Date("2026-11-23T13:32:07Z");
@@ -23,6 +23,13 @@ describe("times", () => {
     expect(lastSeen(before(24 * 3600), now, BERLIN)).toBe("yesterday");
     expect(lastSeen(new Date("2026-11-09T10:00:00Z"), now, BERLIN)).toBe("9 Nov");
     expect(lastSeen(new Date("2025-11-09T10:00:00Z"), now, BERLIN)).toBe("9 Nov 2025");
+  });
+  it("ago are days of the calendar, then a date", () => {
+    const ago = (at: string): string => daysAgo(new Date(at), now, BERLIN);
+    expect(ago("2026-11-22T23:30:00Z")).toBe("today");
+    expect(ago("2026-11-22T22:30:00Z")).toBe("yesterday");
+    expect(ago("2026-11-14T10:00:00Z")).toBe("9 days ago");
+    expect(ago("2025-11-09T10:00:00Z")).toBe("on 9 Nov 2025");
   });
   it("in full name their zone", () => {
     expect(fullTime(now, BERLIN)).toMatch(/^Monday 23 November 2026, 14:32:07 (CET|GMT\+1)$/);

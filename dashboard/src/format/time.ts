@@ -84,6 +84,15 @@ export function lastSeen(at: Date, now: Date, tz: string): string {
   return shortDay(day, today);
 }
 
+/** How long ago, by the calendar of the zone: today, yesterday, 9 days ago; from two months on its date. */
+export function daysAgo(at: Date, now: Date, tz: string): string {
+  const [day, today] = [dayOf(at, tz), dayOf(now, tz)];
+  const days = daysBetween(day, today);
+  if (days <= 0) return "today";
+  if (days === 1) return "yesterday";
+  return days < 60 ? `${days} days ago` : `on ${shortDay(day, today)}`;
+}
+
 /** The whole of it, zone included, for hover: Monday 23 November 2026, 14:31:03 GMT+1. */
 export function fullTime(at: Date, tz: string): string {
   const zone = formatter(tz, { timeZoneName: "short" }).formatToParts(at).find((p) => p.type === "timeZoneName")?.value ?? tz;

@@ -1,23 +1,27 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
-import { STALE_MS, asked, useMe } from "../api/answers";
+import { STALE_MS, asked, useAnswer, useMe } from "../api/answers";
 import { API, type Problem, address, get } from "../api/client";
-import type { Answer, Check, CheckName, Diagnosis, DiagnosisState, Row } from "../api/types";
+import type { Answer, Check, CheckName, Diagnosis, DiagnosisState, Row, TagsAnswer } from "../api/types";
 import { plural } from "../format/count";
-import { clock, dayAndClock, lastSeen } from "../format/time";
+import { clock, dayAndClock, daysAgo, lastSeen } from "../format/time";
 import { Segments } from "../parts/controls";
 import { Icon } from "../parts/icon";
 import { copy, toast } from "../parts/toast";
 import { useScope } from "../state/address";
 import { useNow } from "../state/now";
 import { type Filter, type Scope, filterWords, withFilter } from "../state/scope";
-import { windowName } from "../state/windows";
+import { windowAround, windowName, windowWords } from "../state/windows";
 import { type Language, LANGUAGES, snippet } from "./snippets";
 
 const ASKS_MS = 2_000;
 
-/** No user to show: the page says why, from the data, and flips by itself when the first event arrives. */
+/**
+ * Nothing to show: the page says why, from the data, and flips by itself when the first event arrives. `unattributed` is what
+ * Users has of nobody; where users are not what is listed it is null.
+ */
 export function Empty({ scope, unattributed }: { scope: Scope; unattributed: Row | null }) {
+  const now = useNow();
   const client = useQueryClient();
   const pairs = asked(scope, [], { compare: false });
   const { data, dataUpdatedAt } = useQuery<Answer<Diagnosis>, Problem>({
@@ -42,7 +46,7 @@ export function Empty({ scope, unattributed }: { scope: Scope; unattributed: Row
     <div className="page">
       <div className="diagnosis">
         <div>
-          <h1>{headline(shown, diagnosis, unattributed)}</h1>
+          <h1>{shown === "outside_window" ? elsewhere(diagnosis, scope, now, unattributed !== null) : headline(shown, diagnosis, unattributed)}</h1>
           <p>
             Percapita shows a user as soon as one LLM call carries a <code>userId</code> tag inside a trace. This is how far yours have come.
           </p>
@@ -54,7 +58,10 @@ export function Empty({ scope, unattributed }: { scope: Scope; unattributed: Row
           ) : diagnosis?.state === "outside_window" ? (
             <OtherWindow diagnosis={diagnosis} />
           ) : (
-            <FirstEvent state={shown} askedAt={dataUpdatedAt} />
+            <>
+              {shown === "no_user" && <TagsSeen scope={scope} />}
+              <FirstEvent state={shown} askedAt={dataUpdatedAt} />
+            </>
           )}
         </div>
       </div>
@@ -63,7 +70,7 @@ export function Empty({ scope, unattributed }: { scope: Scope; unattributed: Row
 }
 
 /** The headline is the cause. */
-function headline(state: DiagnosisState | null, diagnosis: Diagnosis | null, unattributed: Row | null): string {
+function headline(state: Exclude<DiagnosisState, "outside_window"> | null, diagnosis: Diagnosis | null, unattributed: Row | null): string {
   const events = countOf(diagnosis, "events") ?? unattributed?.events ?? 0;
   switch (state) {
     case "key_unused":
@@ -73,8 +80,6 @@ function headline(state: DiagnosisState | null, diagnosis: Diagnosis | null, una
       return `${plural(events, "event")} arrived, but none inside a trace`;
     case "no_user":
       return `${plural(events, "event")} arrived, but none says whose`;
-    case "outside_window":
-      return "No user in this window; there are some outside it";
     case "filtered_out":
       return "No user is left by these filters";
     case "ok":
@@ -82,6 +87,19 @@ function headline(state: DiagnosisState | null, diagnosis: Diagnosis | null, una
     case null:
       return "No user in this window";
   }
+}
+
+/** There is something, at another time: when the newest of it was. */
+function elsewhere(diagnosis: Diagnosis | null, scope: Scope, now: Date, users: boolean): string {
+  const at = newest(diagnosis);
+  const none = `No ${users ? "user" : "event"} ${windowWords(scope.window, now, scope.tz)}`;
+  return at === null ? none : `${none}; the last was ${daysAgo(at, now, scope.tz)}`;
+}
+
+/** Of the events that say whose they are, which is what windows are searched for. */
+function newest(diagnosis: Diagnosis | null): Date | null {
+  const at = diagnosis?.checks.find((check) => check.check === "with_user")?.last_at ?? null;
+  return at === null ? null : new Date(at);
 }
 
 function countOf(diagnosis: Diagnosis | null, name: CheckName): number | null {
@@ -174,24 +192,46 @@ function WithoutPills({ diagnosis }: { diagnosis: Diagnosis }) {
   );
 }
 
+/** The window that holds the newest event, a click away. */
 function OtherWindow({ diagnosis }: { diagnosis: Diagnosis }) {
   const [scope, setScope] = useScope();
   const now = useNow();
-  const at = diagnosis.last_at === null ? null : new Date(diagnosis.last_at);
-  const preset = at === null || now.getTime() - at.getTime() < 28 * 86_400_000 ? "28d" : "90d";
+  const at = newest(diagnosis);
+  if (at === null) return null;
+  const window = windowAround(at, now, scope.tz);
+  const { name } = windowName(window, now, scope.tz);
   return (
     <div className="fail">
       <h3>There are events, at another time</h3>
       <p>
-        {at === null ? "None of them lies in the window above." : `The last one was at ${dayAndClock(at, now, scope.tz)}.`}
+        {plural(countOf(diagnosis, "with_user") ?? 0, "event")} in all; the newest is of {dayAndClock(at, now, scope.tz)}.
       </p>
       <div className="fail-actions">
-        <button type="button" className="button solid" onClick={() => setScope({ ...scope, window: { preset } })}>
-          Switch to {preset === "28d" ? "28" : "90"} days
+        <button type="button" className="button solid" onClick={() => setScope({ ...scope, window })}>
+          Switch to {"preset" in window ? name.replace(/^L/, "l") : name}
         </button>
       </div>
     </div>
   );
+}
+
+/** The tag may be there under another name. */
+function TagsSeen({ scope }: { scope: Scope }) {
+  const { data } = useAnswer<TagsAnswer>("tags", asked(scope, [["limit", "50"], ["sort", "-events"]], { compare: false }));
+  const tags = data?.data ?? [];
+  if (tags.length === 0) return null;
+  const close = tags.find((tag) => closest(tag.key));
+  return (
+    <p className="tags-seen">
+      Tags seen: {tags.slice(0, TAGS_NAMED).map((tag) => tag.key).join(", ")}.{close && ` Closest is ${close.key}, on ${plural(close.events, "event")}; Percapita reads userId, spelled like this.`}
+    </p>
+  );
+}
+
+const TAGS_NAMED = 6;
+
+function closest(key: string): boolean {
+  return /^(end_?)?user|^uid$|customer/i.test(key);
 }
 
 function FirstEvent({ state, askedAt }: { state: DiagnosisState | null; askedAt: number }) {

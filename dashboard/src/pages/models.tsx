@@ -4,8 +4,7 @@ import { MiniBars } from "../charts/mini-bars";
 import { Swatch } from "../charts/day-bars";
 import { TokenMix } from "../charts/token-mix";
 import { count, duration, plural, share as shareText, tokens } from "../format/count";
-import { amountText, perMillion } from "../format/money";
-import { Amount, NotApplicable, UnpricedMark, madeOf } from "../parts/amount";
+import { Amount, NotApplicable, Rate, UnpricedMark, madeOf } from "../parts/amount";
 import { A, ShareBar } from "../parts/bits";
 import { Answered } from "../parts/card";
 import { CopyCurl, Export, Segments } from "../parts/controls";
@@ -154,11 +153,6 @@ function sums(row: Row, totals: Row, compared: boolean, total = false) {
     tokens: tokens(row.tokens),
     rate: <Rate row={row} />,
   };
-}
-
-function Rate({ row }: { row: Row }) {
-  const amount = row.spend === null ? null : perMillion(row.spend, row.tokens);
-  return amount === null ? <NotApplicable /> : <>{amountText(amount)}</>;
 }
 
 function Latency({ of }: { of: number | null }) {

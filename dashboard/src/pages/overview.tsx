@@ -7,7 +7,7 @@ import { DayBars, Swatch } from "../charts/day-bars";
 import { colorsOf } from "../charts/colors";
 import { MOST_SERIES, barsOf, seriesOf } from "../charts/day-data";
 import { DayTable } from "../charts/day-table";
-import { count, share as shareText, tokens } from "../format/count";
+import { count, plural, share as shareText, tokens } from "../format/count";
 import { divide, dollars, exact, sum } from "../format/decimal";
 import { dollarText, mean, roundText } from "../format/money";
 import { dayOf, daysBetween, monthName } from "../format/time";
@@ -300,24 +300,34 @@ function PerUser({ amount }: { amount: string | null | undefined }) {
 }
 
 const MODELS = 8;
+/** More than an account calls in a window; where there are more, the link names no number. */
+const MODELS_COUNTED = 200;
+
+function called(body: GroupsAnswer): Group[] {
+  return body.data.filter((row) => row.key !== null && row.calls > 0);
+}
+
+function allModels(body: GroupsAnswer | undefined): string {
+  return body === undefined || body.next_cursor !== null ? "All models" : `All ${plural(called(body).length, "model")}`;
+}
 
 function ByModel() {
   const [scope] = useScope();
   const link = useLink();
-  const answer = useAnswer<GroupsAnswer>("overview", asked(scope, [["group_by", "model"], ["limit", "50"]]));
+  const answer = useAnswer<GroupsAnswer>("overview", asked(scope, [["group_by", "model"], ["limit", String(MODELS_COUNTED)]]));
   return (
     <section className="section">
       <header>
         <h2>By model</h2>
         <div className="right">
           <A className="more" to={link("models")}>
-            All models
+            {allModels(answer.data)}
           </A>
         </div>
       </header>
       <Answered answer={answer} what="This table" skeleton={<div className="chart-room" />}>
         {(body) => {
-          const rows = body.data.filter((row) => row.key !== null && row.calls > 0).slice(0, MODELS);
+          const rows = called(body).slice(0, MODELS);
           const largest = Math.max(0, ...rows.map(spendNumber));
           const compared = scope.compare && body.meta.previous != null;
           return (

@@ -165,7 +165,7 @@ function Waterfall({ trace, all, chosen, onChoose }: { trace: TraceDetail; all: 
             </span>
             <span role="columnheader" ref={ref} className="lane">
               <span className="hidden">Time</span>
-              <svg width={width} height="28" aria-hidden="true">
+              <svg width={width} height="28" viewBox={`0 0 ${width} 28`} aria-hidden="true">
                 {timeTicks(whole).map((tick, index) => (
                   <text key={tick} x={(tick / whole) * width} y="18" textAnchor={index === 0 ? "start" : (tick / whole) * width > width - 24 ? "end" : "middle"}>
                     {tickText(tick)}
@@ -189,7 +189,7 @@ function Waterfall({ trace, all, chosen, onChoose }: { trace: TraceDetail; all: 
                   <FoldCost lanes={line.folded} />
                 </span>
                 <span role="cell" className="lane">
-                  <svg width={width} height="33" aria-hidden="true">
+                  <svg width={width} height="33" viewBox={`0 0 ${width} 33`} aria-hidden="true">
                     {line.folded.map((lane) => (
                       <LaneShape key={lane.event.id} lane={lane} whole={whole} width={width} bare />
                     ))}
@@ -254,7 +254,7 @@ function FallRow({ lane, whole, width, chosen, onChoose }: { lane: Lane; whole: 
         <EventCost event={event} />
       </span>
       <span role="cell" className="lane">
-        <svg width={width} height="33" role="img" aria-label={laneWords(lane)}>
+        <svg width={width} height="33" viewBox={`0 0 ${width} 33`} role="img" aria-label={laneWords(lane)}>
           {timeTicks(whole).map((tick) => (
             <path key={tick} className="tick" d={`M${(tick / whole) * width} 0V33`} />
           ))}

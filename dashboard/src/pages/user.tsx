@@ -1,20 +1,21 @@
-import { asked, useAnswer } from "../api/answers";
-import type { GroupsAnswer, ModelsAnswer, TracesAnswer, UserAnswer, UserDetail, UsersAnswer } from "../api/types";
+import { type Asked, asked, useAnswer } from "../api/answers";
+import type { GroupsAnswer, Model, ModelsAnswer, TokensByClass, TracesAnswer, UserAnswer, UserDetail, UsersAnswer } from "../api/types";
 import { DayBars } from "../charts/day-bars";
 import { barsOf } from "../charts/day-data";
 import { DayTable } from "../charts/day-table";
 import { count, share as shareText, tokens } from "../format/count";
 import { divide, dollars, nanos, sum } from "../format/decimal";
-import { amountText, dollarText, mean, perMillion, roundText } from "../format/money";
-import { Amount, NotApplicable, UnpricedMark, madeOf } from "../parts/amount";
+import { dollarText, mean, roundText } from "../format/money";
+import { Amount, NotApplicable, Rate, UnpricedMark, madeOf } from "../parts/amount";
 import { A } from "../parts/bits";
 import { Answered } from "../parts/card";
 import { ChartOrTable, CopyCurl, Export } from "../parts/controls";
 import { Icon } from "../parts/icon";
 import { type Kpi, KpiSkeleton, Kpis } from "../parts/kpi";
-import { LedgerSkeleton } from "../parts/ledger";
+import { type Column, type FootRow, LedgerSkeleton, Table } from "../parts/ledger";
 import { shareOf, slotOf } from "../parts/money-columns";
 import { PAGE_ROWS, Pager } from "../parts/pager";
+import { TipLine, useTip } from "../parts/tip";
 import { copy } from "../parts/toast";
 import { TraceTable } from "../parts/trace-table";
 import { go, href, pathOf, useLink, useParams, useScope } from "../state/address";
@@ -83,14 +84,14 @@ export function UserPage({ userId }: { userId: string }) {
 }
 
 /** How many users of this window cost more: the server counts them by the amount. */
-function useAll(spend: string | null): UsersAnswer | undefined {
+function useAll(spend: string | null): Asked<UsersAnswer> {
   const [scope] = useScope();
   const others: Scope = { ...scope, filters: scope.filters.filter((filter) => filter.field !== "userId") };
-  return useAnswer<UsersAnswer>("users", asked(others, [["limit", "1"], ["above", spend ?? "0"]], { compare: false }), spend !== null).data;
+  return useAnswer<UsersAnswer>("users", asked(others, [["limit", "1"], ["above", spend ?? "0"]], { compare: false }), spend !== null);
 }
 
 function Rank({ spend }: { spend: string | null }) {
-  const all = useAll(spend);
+  const { data: all } = useAll(spend);
   if (!all || spend === null || nanos(spend) === 0n) return <span>User</span>;
   return (
     <span>
@@ -102,11 +103,9 @@ function Rank({ spend }: { spend: string | null }) {
 function UserKpis({ user, compared }: { user: UserDetail; compared: boolean }) {
   const all = useAll(user.spend);
   const before = compared ? (user.previous ?? null) : undefined;
-  const average = all?.totals.mean_spend ?? null;
+  const average = all.data?.totals.mean_spend ?? null;
   const perTrace = user.spend === null ? null : mean(nanos(user.spend), user.traces);
   const earlierPerTrace = before?.spend == null ? undefined : mean(nanos(before.spend), before.traces);
-  const read = user.tokens_by_class.input_cache_read;
-  const input = read + user.tokens_by_class.input_uncached + user.tokens_by_class.input_cache_write;
   const kpis: Kpi[] = [
     {
       label: "Spend",
@@ -119,6 +118,8 @@ function UserKpis({ user, compared }: { user: UserDetail; compared: boolean }) {
       label: "Against the mean",
       value: factor(user.spend, average),
       note: average === null ? null : `mean user ${dollarText(average)}`,
+      // Without a spend there is no such question; one that failed has no figure either.
+      pending: all.isLoading,
     },
     {
       label: "Per trace",
@@ -128,13 +129,45 @@ function UserKpis({ user, compared }: { user: UserDetail; compared: boolean }) {
       beforeText: earlierPerTrace == null ? undefined : dollarText(earlierPerTrace),
     },
     { label: "Traces", value: count(user.traces), now: user.traces, before: before?.traces, beforeText: before == null ? undefined : count(before.traces) },
-    {
-      label: "From cache",
-      value: input > 0 ? shareText(read / input) : "–",
-      note: input > 0 ? `${tokens(read)} of ${tokens(input)} input tokens` : null,
-    },
+    fromCache(user.tokens_by_class),
   ];
   return <Kpis kpis={kpis} />;
+}
+
+/** The share of input tokens that were read from a cache; what it saved in money only the price of each call knows. */
+function fromCache(classes: TokensByClass): Kpi {
+  const input = inputTokens(classes);
+  const read = classes.input_cache_read;
+  return {
+    label: "From cache",
+    value: input > 0 ? <CacheShare classes={classes} /> : "–",
+    note: input > 0 ? `${tokens(read)} of ${tokens(input)} input tokens` : null,
+  };
+}
+
+function inputTokens({ input_uncached, input_cache_read, input_cache_write }: TokensByClass): number {
+  return input_uncached + input_cache_read + input_cache_write;
+}
+
+function CacheShare({ classes }: { classes: TokensByClass }) {
+  const input = inputTokens(classes);
+  const tip = useTip(() => (
+    <>
+      <h3>{shareText(classes.input_cache_read / input)} of input tokens</h3>
+      <TipLine name="Read from cache">{count(classes.input_cache_read)}</TipLine>
+      <TipLine name="Written to cache">{count(classes.input_cache_write)}</TipLine>
+      <TipLine name="Not cached">{count(classes.input_uncached)}</TipLine>
+      <div className="tip-line tip-sum">
+        Input<b>{count(input)}</b>
+      </div>
+    </>
+  ));
+  return (
+    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- focus shows the exact counts
+    <span ref={tip} data-tip tabIndex={0}>
+      {shareText(classes.input_cache_read / input)}
+    </span>
+  );
 }
 
 function factor(spend: string | null, average: string | null): string {
@@ -191,69 +224,24 @@ function WhereItGoes({ scope }: { scope: Scope }) {
       </header>
       <Answered answer={answer} what="This table" skeleton={<div className="chart-room low" />}>
         {({ data, totals, rest }) => {
-          const hasRest = rest.calls > 0 || sum([rest.spend]) > 0n;
           const slot = slotOf([...data, rest, totals]);
-          const rate = (spend: string | null, used: number) => {
-            const amount = spend === null ? null : perMillion(spend, used);
-            return amount === null ? <NotApplicable /> : amountText(amount);
-          };
-          return (
-            <table className="ledger legend">
-              <caption className="hidden">Spend by model</caption>
-              <thead>
-                <tr>
-                  <th scope="col">Model</th>
-                  <th scope="col" className="numeric narrow-off">
-                    Tokens
-                  </th>
-                  <th scope="col" className="numeric narrow-off">
-                    USD per 1M
-                  </th>
-                  <th scope="col" className={`numeric slot slot-${slot}`}>
-                    Spend, USD
-                  </th>
-                  <th scope="col" className="numeric">
-                    Share
-                  </th>
-                </tr>
-              </thead>
-              <tbody>
-                {data.map((model) => (
-                  <tr key={`${model.provider ?? ""}/${model.model ?? ""}`}>
-                    <td className={model.model === null ? "" : "id"}>{model.model ?? "tools"}</td>
-                    <td className="numeric narrow-off">{tokens(model.tokens)}</td>
-                    <td className="numeric mid narrow-off">{rate(model.spend, model.tokens)}</td>
-                    <td className={`numeric slot slot-${slot}`}>
-                      <Amount amount={model.spend} made={madeOf(model)} />
-                    </td>
-                    <td className="numeric mid">{model.spend === null ? <NotApplicable /> : shareText(model.share)}</td>
-                  </tr>
-                ))}
-              </tbody>
-              <tfoot>
-                {hasRest && (
-                  <tr className="rest">
-                    <th scope="row">Other models</th>
-                    <td className="numeric narrow-off">{tokens(rest.tokens)}</td>
-                    <td className="numeric narrow-off">{rate(rest.spend, rest.tokens)}</td>
-                    <td className={`numeric slot slot-${slot}`}>
-                      <Amount amount={rest.spend} made={madeOf(rest)} />
-                    </td>
-                    <td className="numeric mid">{shareText(shareOf(rest, totals))}</td>
-                  </tr>
-                )}
-                <tr className="total">
-                  <th scope="row">Total</th>
-                  <td className="numeric narrow-off">{tokens(totals.tokens)}</td>
-                  <td className="numeric narrow-off">{rate(totals.spend, totals.tokens)}</td>
-                  <td className={`numeric slot slot-${slot}`}>
-                    <Amount amount={totals.spend} made={madeOf(totals)} sign focusable />
-                  </td>
-                  <td className="numeric">100%</td>
-                </tr>
-              </tfoot>
-            </table>
-          );
+          const columns: Column<Model>[] = [
+            { id: "model", label: "Model", cell: (model) => (model.model === null ? "tools" : <span className="id">{model.model}</span>) },
+            { id: "tokens", label: "Tokens", numeric: true, className: "narrow-off", cell: (model) => tokens(model.tokens) },
+            { id: "rate", label: "USD per 1M", numeric: true, className: "mid narrow-off", cell: (model) => <Rate row={model} /> },
+            { id: "spend", label: "Spend, USD", numeric: true, slot, cell: (model) => <Amount amount={model.spend} made={madeOf(model)} /> },
+            { id: "share", label: "Share", numeric: true, className: "mid", cell: (model) => (model.spend === null ? <NotApplicable /> : shareText(model.share)) },
+          ];
+          const foot: FootRow[] = [];
+          if (rest.calls > 0 || sum([rest.spend]) > 0n) {
+            const cells = { model: "Other models", tokens: tokens(rest.tokens), rate: <Rate row={rest} />, spend: <Amount amount={rest.spend} made={madeOf(rest)} />, share: shareText(shareOf(rest, totals)) };
+            foot.push({ kind: "rest", cells });
+          }
+          foot.push({
+            kind: "total",
+            cells: { model: "Total", tokens: tokens(totals.tokens), rate: <Rate row={totals} />, spend: <Amount amount={totals.spend} made={madeOf(totals)} sign focusable />, share: "100%" },
+          });
+          return <Table caption="Spend by model" className="legend" columns={columns} rows={data} rowKey={(model) => `${model.provider ?? ""}/${model.model ?? ""}`} foot={foot} />;
         }}
       </Answered>
     </section>

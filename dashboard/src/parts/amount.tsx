@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
 import type { Measures, PriceStatus } from "../api/types";
 import { count, plural } from "../format/count";
-import { type MoneyStyle, amountText, exactText, money } from "../format/money";
+import { type MoneyStyle, amountText, exactText, money, perMillion } from "../format/money";
 import { nanos } from "../format/decimal";
 import { usePrices } from "../state/prices";
 import { Wave } from "./icon";
@@ -101,4 +101,10 @@ export function NotApplicable() {
       <span className="hidden">not applicable</span>
     </span>
   );
+}
+
+/** USD per million tokens of a row. */
+export function Rate({ row }: { row: Pick<Measures, "spend" | "tokens"> }) {
+  const amount = row.spend === null ? null : perMillion(row.spend, row.tokens);
+  return amount === null ? <NotApplicable /> : <>{amountText(amount)}</>;
 }

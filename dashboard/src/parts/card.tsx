@@ -62,7 +62,11 @@ export function Answered<Body extends { meta: Meta }>({
       </Failed>
     );
   }
-  return slow ? skeleton : <div className="waiting-room" aria-busy="true" />;
+  return (
+    <div className={slow ? "answered" : "waiting-room"} aria-busy="true">
+      {slow && skeleton}
+    </div>
+  );
 }
 
 /** The old answer stands below; this line says so. */

@@ -11,6 +11,7 @@ import { Body, Message, NotStored } from "./content";
 import { Fold } from "./fold";
 import { Icon } from "./icon";
 import { Wave } from "./icon";
+import { type Column, Table } from "./ledger";
 import { copy } from "./toast";
 import { absentReason, messagesOf } from "../format/content";
 
@@ -117,6 +118,13 @@ const CLASSES: Record<string, string> = {
   request: "Fee of the request",
 };
 
+const COST_COLUMNS: readonly Column<CostPart>[] = [
+  { id: "class", label: "Cost", cell: (part) => CLASSES[part.class] ?? part.class },
+  { id: "tokens", label: "Tokens", numeric: true, cell: (part) => (part.class === "request" ? "" : count(part.tokens)) },
+  { id: "rate", label: "USD per 1M", numeric: true, className: "mid", cell: (part) => (part.price_per_million === null ? "" : priceText(part.price_per_million)) },
+  { id: "amount", label: "USD", numeric: true, cell: (part) => <span className="strong">{amountText(part.amount, "part")}</span> },
+];
+
 function Cost({ event }: { event: Event }) {
   const { cost, cost_parts: parts, price_status: status } = event;
   if (event.type !== "llm" && cost === null) {
@@ -139,46 +147,19 @@ function Cost({ event }: { event: Event }) {
       </div>
     );
   }
+  const cells = {
+    class: "Total",
+    tokens: count(event.tokens),
+    amount: (
+      <>
+        {status === "estimated" && <Wave />}
+        {cost === null ? "–" : status === "free" ? <Mark kind="free">free</Mark> : dollarText(cost, "part")}
+      </>
+    ),
+  };
   return (
     <>
-      <table className="ledger cost">
-        <caption className="hidden">What this event cost, by class of token</caption>
-        <thead>
-          <tr>
-            <th scope="col">Cost</th>
-            <th scope="col" className="numeric">
-              Tokens
-            </th>
-            <th scope="col" className="numeric">
-              USD per 1M
-            </th>
-            <th scope="col" className="numeric">
-              USD
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {parts.map((part) => (
-            <tr key={part.class}>
-              <td>{CLASSES[part.class] ?? part.class}</td>
-              <td className="numeric">{part.class === "request" ? "" : count(part.tokens)}</td>
-              <td className="numeric mid">{part.price_per_million === null ? "" : priceText(part.price_per_million)}</td>
-              <td className="numeric strong">{amountText(part.amount, "part")}</td>
-            </tr>
-          ))}
-        </tbody>
-        <tfoot>
-          <tr className="total">
-            <th scope="row">Total</th>
-            <td className="numeric">{count(event.tokens)}</td>
-            <td />
-            <td className="numeric">
-              {status === "estimated" && <Wave />}
-              {cost === null ? "–" : status === "free" ? <Mark kind="free">free</Mark> : dollarText(cost, "part")}
-            </td>
-          </tr>
-        </tfoot>
-      </table>
+      <Table caption="What this event cost, by class of token" className="cost" columns={COST_COLUMNS} rows={parts} rowKey={(part) => part.class} foot={[{ kind: "total", cells }]} />
       <p className="panel-source">{sourceOf(event, parts)}</p>
     </>
   );

@@ -10,6 +10,8 @@ export interface Kpi {
   readonly before?: string | number | null | undefined;
   readonly beforeText?: string | undefined;
   readonly note?: ReactNode;
+  /** Another question than the strip's answers it, and has not yet. */
+  readonly pending?: boolean;
 }
 
 /** Numbers on hairlines, no boxes. The first is the one the page is about. */
@@ -17,14 +19,16 @@ export function Kpis({ kpis }: { kpis: readonly Kpi[] }) {
   return (
     <dl className="kpis">
       {kpis.map((kpi) => (
-        <div className="kpi" key={kpi.label}>
+        <div className="kpi" key={kpi.label} aria-busy={kpi.pending}>
           <dt>{kpi.label}</dt>
-          <dd>
-            {kpi.value}
-            <div className="kpi-note">
-              {kpi.note ?? <Against kpi={kpi} />}
-            </div>
-          </dd>
+          {kpi.pending ? (
+            <Blank />
+          ) : (
+            <dd>
+              {kpi.value}
+              <div className="kpi-note">{kpi.note ?? <Against kpi={kpi} />}</div>
+            </dd>
+          )}
         </div>
       ))}
     </dl>
@@ -50,18 +54,25 @@ export function KpiSkeleton({ labels }: { labels: readonly string[] }) {
       {labels.map((label) => (
         <div className="kpi" key={label}>
           <dt>{label}</dt>
-          <dd>
-            <svg className="skeleton" width="96" height="32" aria-hidden="true">
-              <rect y="8" width="96" height="18" rx="4" />
-            </svg>
-            <div className="kpi-note">
-              <svg className="skeleton" width="120" height="18" aria-hidden="true">
-                <rect y="4" width="120" height="10" rx="3" />
-              </svg>
-            </div>
-          </dd>
+          <Blank />
         </div>
       ))}
     </dl>
+  );
+}
+
+/** A figure that is not known yet, and its note. */
+function Blank() {
+  return (
+    <dd>
+      <svg className="skeleton" width="96" height="32" aria-hidden="true">
+        <rect y="8" width="96" height="18" rx="4" />
+      </svg>
+      <div className="kpi-note">
+        <svg className="skeleton" width="120" height="18" aria-hidden="true">
+          <rect y="4" width="120" height="10" rx="3" />
+        </svg>
+      </div>
+    </dd>
   );
 }

@@ -1,4 +1,4 @@
-import { type MouseEvent, type ReactNode, useEffect, useRef, useState } from "react";
+import { type HTMLAttributes, type MouseEvent, type ReactNode, type RefObject, useEffect, useRef, useState } from "react";
 import { go } from "../state/address";
 import { Icon } from "./icon";
 
@@ -40,7 +40,7 @@ export function Ledger<Row>({
   rowKey,
   rowHref,
   rowId,
-  foot = [],
+  foot,
   sorting,
   dense = false,
   onRowOver,
@@ -67,58 +67,90 @@ export function Ledger<Row>({
   };
   return (
     <div className="ledger-scroll">
-      <table className={dense ? "ledger dense" : "ledger"}>
-        <caption className="hidden">{caption}</caption>
-        <thead>
-          <tr>
+      <Table
+        caption={caption}
+        className={dense ? "dense" : ""}
+        columns={columns}
+        rows={shown}
+        rowKey={rowKey}
+        {...(foot ? { foot } : {})}
+        sorting={sorting}
+        body={body}
+        rowProps={(row) => ({
+          className: rowHref ? "go" : undefined,
+          "data-row": rowId?.(row),
+          onClick: (event) => open(event, row),
+          onPointerEnter: () => onRowOver?.(rowKey(row)),
+          onPointerLeave: () => onRowOver?.(null),
+        })}
+      />
+    </div>
+  );
+}
+
+/** The table itself: columns, rows, and what stands under them. */
+export function Table<Row>({
+  caption,
+  className = "",
+  columns,
+  rows,
+  rowKey,
+  foot = [],
+  sorting,
+  body,
+  rowProps,
+}: {
+  caption: string;
+  className?: string;
+  columns: readonly Column<Row>[];
+  rows: readonly Row[];
+  rowKey: (row: Row) => string;
+  foot?: readonly FootRow[];
+  sorting?: Sorting | undefined;
+  body?: RefObject<HTMLTableSectionElement | null>;
+  rowProps?: (row: Row) => HTMLAttributes<HTMLTableRowElement> & { "data-row"?: string | undefined };
+}) {
+  return (
+    <table className={`ledger ${className}`.trim()}>
+      <caption className="hidden">{caption}</caption>
+      <thead>
+        <tr>
+          {columns.map((column) => (
+            <Header key={column.id} column={column} sorting={sorting} />
+          ))}
+        </tr>
+      </thead>
+      <tbody ref={body}>
+        {rows.map((row) => (
+          <tr key={rowKey(row)} {...rowProps?.(row)}>
             {columns.map((column) => (
-              <Header key={column.id} column={column} sorting={sorting} />
+              <td key={column.id} className={cellClass(column)}>
+                {column.cell(row)}
+              </td>
             ))}
           </tr>
-        </thead>
-        <tbody ref={body}>
-          {shown.map((row) => {
-            const key = rowKey(row);
-            return (
-               
-              <tr
-                key={key}
-                className={rowHref ? "go" : undefined}
-                data-row={rowId?.(row)}
-                onClick={(event) => open(event, row)}
-                onPointerEnter={() => onRowOver?.(key)}
-                onPointerLeave={() => onRowOver?.(null)}
-              >
-                {columns.map((column) => (
+        ))}
+      </tbody>
+      {foot.length > 0 && (
+        <tfoot>
+          {foot.map((row, index) => (
+            <tr key={row.kind} className={`${row.kind}${foot[index + 1]?.kind === "total" ? " before-total" : ""}`}>
+              {columns.map((column, at) =>
+                at === 0 ? (
+                  <th key={column.id} scope="row">
+                    {row.cells[column.id]}
+                  </th>
+                ) : (
                   <td key={column.id} className={cellClass(column)}>
-                    {column.cell(row)}
+                    {row.cells[column.id]}
                   </td>
-                ))}
-              </tr>
-            );
-          })}
-        </tbody>
-        {foot.length > 0 && (
-          <tfoot>
-            {foot.map((row, index) => (
-              <tr key={row.kind} className={`${row.kind}${foot[index + 1]?.kind === "total" ? " before-total" : ""}`}>
-                {columns.map((column, at) =>
-                  at === 0 ? (
-                    <th key={column.id} scope="row">
-                      {row.cells[column.id]}
-                    </th>
-                  ) : (
-                    <td key={column.id} className={cellClass(column)}>
-                      {row.cells[column.id]}
-                    </td>
-                  ),
-                )}
-              </tr>
-            ))}
-          </tfoot>
-        )}
-      </table>
-    </div>
+                ),
+              )}
+            </tr>
+          ))}
+        </tfoot>
+      )}
+    </table>
   );
 }
 

@@ -1,6 +1,7 @@
 import { useSyncExternalStore } from "react";
 
-const query = matchMedia("(max-width: 760px)");
+// A sheet of paper is as narrow, and takes the tables.
+const query = matchMedia("screen and (max-width: 760px)");
 
 /** Narrow enough for two-line rows instead of a table. */
 export function usePhone(): boolean {

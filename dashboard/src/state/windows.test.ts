@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Window, previousName, step, windowName } from "./windows";
+import { type Window, previousName, step, windowAround, windowName, windowWords } from "./windows";
 
 const TZ = "Europe/Berlin";
 const now = new Date("2026-11-23T13:32:07Z");
@@ -66,5 +66,29 @@ describe("steps", () => {
   });
   it("keep the length of a window of hours", () => {
     expect(back({ from: "2026-11-02T08:00:00Z", to: "2026-11-02T10:00:00Z" })).toEqual({ from: "2026-11-02T06:00:00.000Z", to: "2026-11-02T08:00:00.000Z" });
+  });
+});
+
+describe("the window that holds a moment", () => {
+  const around = (at: string): Window => windowAround(new Date(at), now, TZ);
+  it("is 28 days, then 90, then the month in which it lies, in the named zone", () => {
+    expect(around("2026-11-14T10:00:00Z")).toEqual({ preset: "28d" });
+    expect(around("2026-10-26T14:00:00Z")).toEqual({ preset: "90d" });
+    expect(around("2026-09-20T10:00:00Z")).toEqual({ preset: "90d" });
+    expect(around("2026-05-31T22:30:00Z")).toEqual({ from: "2026-06-01", to: "2026-07-01" });
+    expect(around("2025-12-31T12:00:00Z")).toEqual({ from: "2025-12-01", to: "2026-01-01" });
+  });
+});
+
+describe("a window in a sentence", () => {
+  it("reads like one", () => {
+    const words = (window: Window): string => windowWords(window, now, TZ);
+    expect(words({ preset: "7d" })).toBe("in these 7 days");
+    expect(words({ preset: "1d" })).toBe("in these 24 hours");
+    expect(words({ preset: "mtd" })).toBe("this month");
+    expect(words({ from: "2026-09-01", to: "2026-10-01" })).toBe("in September 2026");
+    expect(words({ from: "2026-11-12", to: "2026-11-13" })).toBe("on Thursday 12 November");
+    expect(words({ from: "2026-11-02", to: "2026-11-12" })).toBe("in these 10 days");
+    expect(words({ from: "2026-11-02T08:00:00Z", to: "2026-11-02T10:30:00Z" })).toBe("in this window");
   });
 });

@@ -118,6 +118,29 @@ export function step(window: Window, direction: 1 | -1, now: Date, tz: string): 
   return isPreset(rolling) ? { preset: rolling } : from <= today ? { from, to } : null;
 }
 
+/** The shortest of the usual windows that holds this moment; its month where it is further back than they reach. */
+export function windowAround(at: Date, now: Date, tz: string): Window {
+  const age = now.getTime() - at.getTime();
+  // An hour's margin: the window moves on while one reads.
+  const preset = (["28d", "90d"] as const).find((name) => age < lengthOf(name) * 86_400_000 - 3_600_000);
+  if (preset !== undefined) return { preset };
+  const first = firstOfMonth(dayOf(at, tz));
+  return { from: first, to: nextMonth(first) };
+}
+
+/** A window within a sentence: "in these 7 days", "this month". */
+export function windowWords(window: Window, now: Date, tz: string): string {
+  if ("preset" in window) {
+    if (window.preset === "mtd") return "this month";
+    if (window.preset === "last-month") return "last month";
+    return window.preset === "1d" ? "in these 24 hours" : `in these ${lengthOf(window.preset)} days`;
+  }
+  if (!isWholeDays(window)) return "in this window";
+  const { name } = windowName(window, now, tz);
+  if (isMonth(window)) return `in ${name}`;
+  return window.to === addDays(window.from, 1) ? `on ${name}` : `in these ${name}`;
+}
+
 function monthBefore(first: Day): Window {
   return { from: firstOfMonth(addDays(first, -1)), to: first };
 }
