@@ -190,10 +190,13 @@ class KafkaCluster:
             return list(admin.list_topics(topic, timeout=5).topics[topic].partitions.values())
         return []
 
-    def wait_ready(self, *, seconds: float = 60) -> None:
-        """Wait until metadata names every broker that runs. Raises ClusterError with the end of a dead broker's log."""
+    def wait_ready(self, *, seconds: float = 150) -> None:
+        """Wait until metadata names every broker that runs.
+
+        Raises ClusterError with the end of the log of each that is missing; one that hangs writes its threads' stacks there first.
+        """
         deadline = time.monotonic() + seconds
-        expected = set(self._processes)
+        expected, known = set(self._processes), set[int]()
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0, "reconnect.backoff.max.ms": 200})
         while time.monotonic() < deadline:
             for node, process in self._processes.items():
@@ -201,10 +204,16 @@ class KafkaCluster:
                     raise ClusterError(f"broker {node} ended with {process.returncode}:\n{self._tail(node)}")
             with contextlib.suppress(KafkaException):
                 # A broker that died a moment ago is still named: its port must answer too.
-                if expected <= set(admin.list_topics(timeout=1).brokers) and all(map(self._listens, expected)):
+                known = set(admin.list_topics(timeout=1).brokers)
+                if expected <= known and all(map(self._listens, expected)):
                     return
             time.sleep(0.05)
-        raise ClusterError(f"Kafka did not answer within {seconds:.0f} s:\n{self._tail(self.nodes[0])}")
+        missing = sorted(expected - known) or sorted(node for node in expected if not self._listens(node))
+        for node in missing:
+            self._processes[node].send_signal(signal.SIGQUIT)
+        time.sleep(2)
+        told = "\n".join(f"broker {node}:\n{self._tail(node, 20_000)}" for node in missing)
+        raise ClusterError(f"of {sorted(expected)} these brokers did not answer within {seconds:.0f} s: {missing}\n{told}")
 
     def _listens(self, node: int) -> bool:
         with socket.socket() as probe:
@@ -213,8 +222,8 @@ class KafkaCluster:
     def _folder(self, node: int) -> Path:
         return self.directory / f"node-{node}"
 
-    def _tail(self, node: int) -> str:
-        return (self._folder(node) / "broker.log").read_text(encoding="utf-8", errors="replace")[-2000:]
+    def _tail(self, node: int, most: int = 2000) -> str:
+        return (self._folder(node) / "broker.log").read_text(encoding="utf-8", errors="replace")[-most:]
 
     def _java(self, *arguments: str, heap: int) -> list[str]:
         options = [f"-Xmx{heap}m", "-Xms64m", "-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={LOG_CONFIG}"]
