@@ -177,12 +177,20 @@ class QueryService:
             key = q.group_by[-1] if q.group_by[-1] not in ("day", "hour") and len(q.group_by) == 1 else ""
             field = {"user": "user_id"}.get(key, key)
             return await self._list(request, q, fingerprint, self._answers.overview, rows.Group, spark=(field, "key"))
-        answer = await asyncio.to_thread(self._answers.overview, q)
+        if q.format != "json":
+            made = ([self._everything(q)["data"]] for _ in range(1))
+            return await self._export(request, q, rows.Overview, lambda: made)
+        answer = await asyncio.to_thread(self._everything, q)
+        more = {"spark_days": await asyncio.to_thread(self._sparks.of, q, answer)} if q.spark else None
+        return await self._send(request, q, answer, more=more)
+
+    def _everything(self, q: Question) -> dict[str, Any]:
+        answer = self._answers.overview(q)
         if q.compare:
-            before = await asyncio.to_thread(self._answers.overview, q.before())
+            before = self._answers.overview(q.before())
             for part in ("data", "totals", "unattributed"):
                 answer[part]["previous"] = before[part]
-        return await self._send(request, q, answer)
+        return answer
 
     async def user(self, request: web.Request) -> web.Response:
         """GET users/{id}."""

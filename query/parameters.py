@@ -154,6 +154,9 @@ class Asked(BaseModel):
     to: Annotated[str, _INSTANT, Field(description="as `from`; exclusive; now unless said")] = ""
     tz: Annotated[str, Read(_zone, _ZONE), Field(description="IANA name, like Europe/Berlin")] = "UTC"
 
+    def agree(self) -> None:
+        """Raises BadQuestion for a parameter that means nothing beside the others: none is taken and ignored."""
+
 
 class Listed(Asked):
     """A list, a page at a time."""
@@ -181,6 +184,13 @@ class OverviewQuery(Compared):
     ] = ""
     include: Include = ""
     sort: Annotated[str, column_of(*MEASURES, "users", "key"), Field(description="-spend unless said")] = ""
+
+    def agree(self) -> None:
+        if not self.group_by:
+            for name in sorted(self.model_fields_set & {"cursor", "limit", "sort"}):
+                raise BadQuestion("only with group_by", name)
+        elif self.include and self.group_by.split(",")[0] in BUCKETS:
+            raise BadQuestion("spark is of rows that are no days or hours themselves", "include")
 
 
 class UsersQuery(Compared):
@@ -250,7 +260,9 @@ Q = TypeVar("Q", bound=Asked)
 def read(model: type[Q], given: dict[str, str]) -> Q:
     """Raises BadQuestion that names the first parameter that is wrong."""
     try:
-        return model.model_validate(given)
+        found = model.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise BadQuestion(str(first["msg"]), str(first["loc"][0])) from None
+    found.agree()
+    return found

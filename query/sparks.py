@@ -25,6 +25,15 @@ class Sparks:
     def __init__(self, answers: Answers) -> None:
         self._answers = answers
 
+    def of(self, q: Question, answer: dict[str, Any]) -> list[str]:
+        """The same for an answer that is one sum."""
+        starts = _starts(q)
+        for only, parts in ((None, ("data", "totals")), (Filter("user_id", ("",)), ("unattributed",))):
+            days = self._by(q, only, starts).get("", [Decimal(0)] * len(starts))
+            for part in parts:
+                answer[part]["spark"] = _told(days)
+        return [shapes.time(at) or "" for at in starts]
+
     def add(
         self, q: Question, field: str, name: str, page: Sequence[dict[str, Any]], sums: dict[str, Any]
     ) -> list[str]:
@@ -32,9 +41,7 @@ class Sparks:
 
         Answers the instants at which the days begin.
         """
-        starts = bucket_starts(q, "day")
-        if len(starts) > MOST_DAYS:
-            raise BadQuestion(f"spark for at most {MOST_DAYS} days", "include")
+        starts = _starts(q)
         values = tuple(row[name] or "" for row in page)
         by_row = self._by(q, Filter(field, values), starts, field) if values else {}
         for row in page:
@@ -64,6 +71,13 @@ class Sparks:
             days = found.setdefault(key[1] if field else "", [Decimal(0)] * len(starts))
             days[bisect_right(starts, int(key[0]) * 1_000_000) - 1] += m["cost"]
         return found
+
+
+def _starts(q: Question) -> list[int]:
+    starts = bucket_starts(q, "day")
+    if len(starts) > MOST_DAYS:
+        raise BadQuestion(f"spark for at most {MOST_DAYS} days", "include")
+    return starts
 
 
 def _told(days: Days) -> list[str | None]:

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+from decimal import Decimal
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.contract.test_exports import export
 from tests.contract.test_query_answers import Asker, ask, store  # noqa: F401  # the same service over the same rows
 
 
@@ -16,3 +25,36 @@ async def test_asking_again_what_has_not_moved_gives_the_same_cursor_and_it_is_g
         mark = "&" if "?" in path else "?"
         page = await ask(f"{path}{mark}limit=1")
         await ask(f"{path}{mark}limit=1&cursor={page['next_cursor']}")
+
+
+async def test_overview_is_exported_as_one_row(ask: Asker) -> None:  # noqa: F811
+    asked = "overview?window=7d&compare=previous"
+    data = (await ask(asked))["data"]
+    assert json.loads(await export(ask, f"{asked}&format=ndjson", "ndjson")) == data
+    (row,) = csv.DictReader(io.StringIO((await export(ask, asked, "csv", Accept="text/csv")).decode()))
+    assert (row["spend"], row["users"]) == (data["spend"], str(data["users"]))
+    assert row["previous_spend"] == data["previous"]["spend"]
+    table = pq.read_table(io.BytesIO(await export(ask, f"{asked}&format=parquet", "parquet")))
+    assert table.column("spend").to_pylist() == [Decimal(data["spend"])]
+
+
+async def test_overview_has_sparks_too(ask: Asker) -> None:  # noqa: F811
+    answer = await ask("overview?window=7d&tz=Asia/Kathmandu&include=spark")
+    days = await ask("overview?window=7d&tz=Asia/Kathmandu&group_by=day")
+    assert answer["meta"]["spark_days"] == [row["key"] for row in days["data"]]
+    assert [Decimal(day) for day in answer["data"]["spark"]] == [Decimal(row["spend"] or 0) for row in days["data"]]
+    assert answer["totals"]["spark"] == answer["data"]["spark"]
+    assert sum(map(Decimal, answer["unattributed"]["spark"])) == Decimal(answer["unattributed"]["spend"])
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter"),
+    [
+        ("overview?cursor=abc", "cursor"), ("overview?limit=3", "limit"), ("overview?sort=users", "sort"), ("overview?q=a", "q"),
+        ("overview?group_by=day&include=spark", "include"), ("overview?group_by=hour&include=spark", "include"),
+        ("overview?group_by=day,agent&include=spark", "include"),
+    ],
+)  # fmt: skip
+async def test_no_parameter_is_taken_and_ignored(ask: Asker, path: str, parameter: str) -> None:  # noqa: F811
+    problem, _ = await ask(path, status=400)
+    assert problem["errors"][0]["parameter"] == parameter
