@@ -33,6 +33,7 @@ KINDS = {
 }  # fmt: skip
 PART_ROWS = 1_000  # made, turned into bytes and sent before the next
 _GUARDED = ("=", "+", "-", "@", "\t", "\r")
+_WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
@@ -112,10 +113,27 @@ def _json(value: Any) -> str:
 
 
 def asked_for(accept: str) -> str:
-    """The format that an Accept header names first; json for any other."""
-    wanted = [part.split(";")[0].strip() for part in accept.split(",")]
-    kinds = {media: kind for kind, (media, _) in KINDS.items() if kind != "focus"}
-    return next((kinds[media] for media in wanted if media in kinds), "json")
+    """The format that an Accept header (RFC 9110) wants most, the more exactly named of two it wants alike; json for any other."""
+    wanted = [(*_wanted(part), -place) for place, part in enumerate(accept.split(","))]
+    best, found = (0.0, 0, 0), "json"
+    for kind, media in _OFFERED.items():
+        names = (media, f"{media.partition('/')[0]}/*", "*/*")
+        # The most exact name of a kind says how much it is wanted, not the one that is wanted most.
+        ranks = [(2 - names.index(name), weight, place) for name, weight, place in wanted if name in names]
+        exact, weight, place = max(ranks, default=(0, 0.0, 0))
+        if weight > 0 and (weight, exact, place) > best:
+            best, found = (weight, exact, place), kind
+    return found
+
+
+_OFFERED = {"json": "application/json"} | {kind: media for kind, (media, _) in KINDS.items() if kind != "focus"}
+
+
+def _wanted(part: str) -> tuple[str, float]:
+    """A media range and its weight; one that is no number wants nothing."""
+    name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+    given = next((piece[2:] for piece in parameters if piece.startswith("q=")), "1")
+    return name, float(given) if _WEIGHT.fullmatch(given) else 0.0
 
 
 async def send(

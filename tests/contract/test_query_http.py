@@ -10,6 +10,7 @@ from decimal import Decimal
 import pyarrow.parquet as pq
 import pytest
 
+from query.formats import asked_for
 from tests.contract.test_exports import export
 from tests.contract.test_query_answers import Asker, ask, store  # noqa: F401  # the same service over the same rows
 
@@ -58,3 +59,22 @@ async def test_overview_has_sparks_too(ask: Asker) -> None:  # noqa: F811
 async def test_no_parameter_is_taken_and_ignored(ask: Asker, path: str, parameter: str) -> None:  # noqa: F811
     problem, _ = await ask(path, status=400)
     assert problem["errors"][0]["parameter"] == parameter
+
+
+ACCEPTED = [
+    ("", "json"), ("*/*", "json"), ("text/html, application/xhtml+xml, */*;q=0.8", "json"), ("image/png", "json"),
+    ("application/json, text/csv;q=0.5", "json"), ("text/csv;q=0, application/json", "json"), ("text/csv;q=0", "json"),
+    ("text/csv", "csv"), ("text/csv, */*;q=0.1", "csv"), ("*/*, text/csv", "csv"), ("text/*", "csv"), ("TEXT/CSV;header=present", "csv"),
+    ("application/json;q=0.2, application/x-ndjson;q=0.9", "ndjson"), ("application/*", "json"), ("application/*;q=0.5, text/csv", "csv"),
+    ("application/json;q=0, */*", "csv"), ("application/vnd.apache.parquet ; q=1.000", "parquet"), ("text/csv;q=x", "json"),
+    ("text/csv;q=1.5, application/x-ndjson;q=0.1", "ndjson"), ("text/csv, application/json", "csv"), (",;,", "json"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("accept", "kind"), ACCEPTED)
+def test_the_format_is_the_one_that_accept_wants_most(accept: str, kind: str) -> None:
+    assert asked_for(accept) == kind
+
+
+async def test_json_that_is_wanted_more_is_answered(ask: Asker) -> None:  # noqa: F811
+    assert (await ask("models", Accept="application/json, text/csv;q=0.5"))["data"]
