@@ -80,6 +80,12 @@ def _is_last(request: web.Request, answer: web.StreamResponse) -> bool:
     return "Upgrade" in request.headers or (isinstance(server, HardenedServer) and server.draining)
 
 
+def unmoved(request: web.Request, tag: str) -> bool:
+    """Whether the client has what `tag`, quotes and all, names: in a list, weakened by a proxy, or any (RFC 9110, 13.1.2)."""
+    held = request.if_none_match or ()
+    return request.headers.get("If-None-Match", "").strip() == "*" or any(f'"{one.value}"' == tag for one in held)
+
+
 def bearer(request: web.Request) -> str:
     """The key of a request. Raises Unauthorized."""
     values = request.headers.getall("Authorization", [])

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from pipeline import limits
 from pipeline.errors import BadQuestion, Forbidden
-from pipeline.http import problems
+from pipeline.http import problems, unmoved
 from pipeline.keys import Principal
 from pipeline.store import Store
 from query import compare, formats, openapi, rows
@@ -391,7 +391,7 @@ class QueryService:
         }
         tag = f'"{hashlib.sha256(json.dumps(still, sort_keys=True).encode()).hexdigest()[:32]}"'
         headers = request[HEADERS] | {"ETag": tag, "Cache-Control": "private, no-cache"}
-        if request.headers.get("If-None-Match") == tag:
+        if unmoved(request, tag):
             return web.Response(status=304, headers=headers)
         return web.Response(body=json.dumps(body).encode(), content_type="application/json", headers=headers)
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from aiohttp import web
 
 from pipeline.errors import NotFound
+from pipeline.http import unmoved
 
 # In a checkout the dashboard is built beside this package; in a wheel it lies inside it.
 PLACES = (Path(__file__).parent / "dashboard", Path(__file__).parent.parent / "dashboard" / "dist")
@@ -98,7 +99,7 @@ def _read(folder: Path, prefix: str) -> dict[str, File]:
 
 def _send(request: web.Request, held: File, headers: dict[str, str]) -> web.Response:
     headers = headers | {"ETag": held.tag, "Vary": "Accept-Encoding"}
-    if request.headers.get("If-None-Match") == held.tag:
+    if unmoved(request, held.tag):
         return web.Response(status=304, headers=headers)
     body = held.body
     if held.packed is not None and "gzip" in request.headers.get("Accept-Encoding", ""):

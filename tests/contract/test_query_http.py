@@ -78,3 +78,14 @@ def test_the_format_is_the_one_that_accept_wants_most(accept: str, kind: str) ->
 
 async def test_json_that_is_wanted_more_is_answered(ask: Asker) -> None:  # noqa: F811
     assert (await ask("models", Accept="application/json, text/csv;q=0.5"))["data"]
+
+
+async def test_whoever_has_the_answer_is_told_that_nothing_moved_however_the_tag_is_written(ask: Asker) -> None:  # noqa: F811
+    url = f"http://127.0.0.1:{ask._port}/v1/me/ai-apps/overview"
+    async with ask._session.get(url, headers={"Authorization": "Bearer a"}) as answer:
+        tag = answer.headers["ETag"]
+    for had in (tag, f"W/{tag}", f'"another", W/"one", {tag}', "*", f"  {tag} "):
+        _, headers = await ask("overview", status=304, **{"If-None-Match": had})
+        assert headers["ETag"] == tag
+    for had in ('"another"', tag.strip('"'), f'W/{tag[:-2]}"', '"*"', '", "', ""):
+        assert (await ask("overview", **{"If-None-Match": had}))["data"]
