@@ -24,7 +24,7 @@ from query import compare, formats, openapi, rows
 from query.answers import Answers
 from query.diagnosis import diagnose
 from query.embed import Embeds
-from query.entry import HEADERS, Authenticate, Entry, credential_of
+from query.entry import Authenticate, Entry, credential_of, tell_rate
 from query.events import Events
 from query.meta import Meta
 from query.notices import notices
@@ -153,7 +153,7 @@ class QueryService:
             "version": importlib.metadata.version("percapita-server"), "price_book": self._prices.version,
             "prices_as_of": self._prices.newest or None, "wording": asker.wording, "show_prompts": asker.content, "embedded": self._embedded,
         }  # fmt: skip
-        return web.json_response(told, headers=request[HEADERS] | {"Cache-Control": "private, no-cache"})
+        return web.json_response(told, headers={"Cache-Control": "private, no-cache"})
 
     async def embed_tokens(self, request: web.Request) -> web.Response:
         """POST /v1/me/embed-tokens: a page for one tenant."""
@@ -390,7 +390,7 @@ class QueryService:
             "next_cursor": bool(answer.get("next_cursor")),
         }
         tag = f'"{hashlib.sha256(json.dumps(still, sort_keys=True).encode()).hexdigest()[:32]}"'
-        headers = request[HEADERS] | {"ETag": tag, "Cache-Control": "private, no-cache"}
+        headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
         if unmoved(request, tag):
             return web.Response(status=304, headers=headers)
         return web.Response(body=json.dumps(body).encode(), content_type="application/json", headers=headers)
@@ -415,6 +415,7 @@ def add_query_routes(
 ) -> None:
     """Mount the query service's routes and the dashboard's pages. Keywords as `QueryService`."""
     app.router.add_routes(QueryService(store, authenticate, **given).routes())
+    app.on_response_prepare.append(tell_rate)
     embeds: Embeds | None = given.get("embeds")
     app.router.add_routes(Site.find(path_prefix, embeds.origins if embeds is not None else None).routes())
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from pipeline.errors import TooMany
 from pipeline.http import bearer
 from query.embed import PREFIX, Embeds
 from query.rate import Rate
@@ -27,7 +28,12 @@ class Entry:
     async def admit(self, request: web.Request) -> Any:
         """Who asks; counted, and the answer's headers of that are left with the request. Raises Unauthorized, TooMany."""
         asker = await self.known(request)
-        request[HEADERS] = self._rate.ask(getattr(asker, "key_id", asker.account))
+        key = getattr(asker, "key_id", asker.account)
+        try:
+            request[HEADERS] = self._rate.ask(key)
+        except TooMany:
+            request[HEADERS] = self._rate.told(key)
+            raise
         return asker
 
     async def known(self, request: web.Request) -> Any:
@@ -38,6 +44,11 @@ class Entry:
         if self._sessions is None or "Authorization" in request.headers:
             return await self._authenticate(bearer(request))
         return await self._sessions.who(request)
+
+
+async def tell_rate(request: web.Request, answer: web.StreamResponse) -> None:
+    """Before any answer is sent, whatever it is: how much is left to ask, if it was counted. A signal `on_response_prepare`."""
+    answer.headers.update(request.get(HEADERS, {}))
 
 
 def credential_of(request: web.Request) -> str:

@@ -22,16 +22,24 @@ class Rate:
     def ask(self, key: str) -> dict[str, str]:
         """One more question; the headers of its answer. Raises TooMany."""
         now = self._now()
-        begun, asked = self._counts.get(key, (now, 0))
-        if now - begun >= WINDOW_SECONDS:
-            begun, asked = now, 0
-        left = math.ceil(begun + WINDOW_SECONDS - now)
+        begun, asked = self._minute(key, now)
         if asked >= self._most:
+            left = math.ceil(begun + WINDOW_SECONDS - now)
             raise TooMany(f"at most {self._most} questions a minute with one key", left)
         if len(self._counts) >= _MOST_KEYS:
             self._counts = {k: held for k, held in self._counts.items() if now - held[0] < WINDOW_SECONDS}
         self._counts[key] = (begun, asked + 1)
+        return self.told(key)
+
+    def told(self, key: str) -> dict[str, str]:
+        """The headers of an answer that is not counted."""
+        now = self._now()
+        begun, asked = self._minute(key, now)
         return {
             "RateLimit-Policy": f'"key";q={self._most};w={WINDOW_SECONDS}',
-            "RateLimit": f'"key";r={self._most - asked - 1};t={left}',
+            "RateLimit": f'"key";r={self._most - asked};t={math.ceil(begun + WINDOW_SECONDS - now)}',
         }
+
+    def _minute(self, key: str, now: float) -> tuple[float, int]:
+        begun, asked = self._counts.get(key, (now, 0))
+        return (now, 0) if now - begun >= WINDOW_SECONDS else (begun, asked)

@@ -6,6 +6,7 @@ import random
 import time
 import urllib.parse
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from types import SimpleNamespace
@@ -61,8 +62,8 @@ class Asker:
             return body if status == 200 else (body, answer.headers)
 
 
-@pytest.fixture
-async def ask(store: ClickHouse) -> AsyncIterator[Asker]:
+@asynccontextmanager
+async def service(store: ClickHouse, **given: Any) -> AsyncIterator[Asker]:
     async def authenticate(token: str) -> Any:
         if token == "scoped":
             return SimpleNamespace(account="a", restriction=(("org", "o1"),))
@@ -76,6 +77,7 @@ async def ask(store: ClickHouse) -> AsyncIterator[Asker]:
         clock=lambda: NOW,
         cursor_secret=b"secret",
         prices=SimpleNamespace(version="book", newest="2026-11-09"),
+        **given,
     )
     runner = HardenedRunner(app)
     await runner.setup()
@@ -83,6 +85,12 @@ async def ask(store: ClickHouse) -> AsyncIterator[Asker]:
     async with aiohttp.ClientSession() as session:
         yield Asker(session, runner.addresses[0][1])
     await runner.cleanup()
+
+
+@pytest.fixture
+async def ask(store: ClickHouse) -> AsyncIterator[Asker]:
+    async with service(store) as made:
+        yield made
 
 
 def instant(us: int) -> str:

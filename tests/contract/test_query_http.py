@@ -10,9 +10,10 @@ from decimal import Decimal
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.store import ClickHouse
 from query.formats import asked_for
 from tests.contract.test_exports import export
-from tests.contract.test_query_answers import Asker, ask, store  # noqa: F401  # the same service over the same rows
+from tests.contract.test_query_answers import Asker, ask, service, store  # noqa: F401  # the same service over the same rows
 
 
 async def test_asking_again_what_has_not_moved_gives_the_same_cursor_and_it_is_good(ask: Asker) -> None:  # noqa: F811
@@ -26,6 +27,24 @@ async def test_asking_again_what_has_not_moved_gives_the_same_cursor_and_it_is_g
         mark = "&" if "?" in path else "?"
         page = await ask(f"{path}{mark}limit=1")
         await ask(f"{path}{mark}limit=1&cursor={page['next_cursor']}")
+
+
+async def test_every_question_says_how_much_is_left_whatever_comes_of_it(store: ClickHouse) -> None:  # noqa: F811
+    async with service(store, questions_per_minute=6) as limited:
+        for left, (path, status) in enumerate(
+            [("nobody", 404), ("users/never-seen", 404), ("users?limit=0", 400), ("events/1?trace_id=x", 404), ("users?cursor=x", 400)],
+        ):  # fmt: skip
+            _, headers = await limited(path, status=status)
+            assert headers.get("RateLimit") == (f'"key";r={6 - left};t=60' if left else None)  # no such path: not asked
+        url = f"http://127.0.0.1:{limited._port}/v1/me/ai-apps/users?format=csv"
+        async with limited._session.get(url, headers={"Authorization": "Bearer a"}) as answer:
+            assert (answer.status, answer.headers["RateLimit"]) == (200, '"key";r=1;t=60')
+        _, headers = await limited("overview", status=304, **{"If-None-Match": "*"})
+        assert headers["RateLimit"].startswith('"key";r=0;t=')
+        _, headers = await limited("overview", status=429)
+        assert headers["RateLimit"] == f'"key";r=0;t={headers["Retry-After"]}'
+        assert headers["RateLimit-Policy"] == '"key";q=6;w=60'
+        assert "RateLimit" not in (await limited("overview", account="nobody", status=401))[1]
 
 
 async def test_overview_is_exported_as_one_row(ask: Asker) -> None:  # noqa: F811
