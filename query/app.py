@@ -253,6 +253,7 @@ class QueryService:
         """GET tags/{key}."""
         q, fingerprint = await self._ask(request, TagValuesQuery)
         key = request.match_info["id"]
+        q = replace(q, group_by=(f"tag.{key}",))
         return await self._list(
             request, q, fingerprint, lambda question: self._answers.tags(question, key), rows.TagValue
         )

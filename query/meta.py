@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.store import Store
 from query import shapes
 from query.answers import Answers
+from query.parameters import TAG_KEY
 from query.question import Question
 
 _FARTHEST = 4_102_444_800_000_000
@@ -56,14 +57,16 @@ class Meta:
         return bool(found.rows[0][0])
 
     def _warnings(self, q: Question) -> list[str]:
-        """A tag key that the account never sent filters like any other, and is told."""
-        asked = sorted({f.field[4:] for f in q.filters if f.field.startswith("tag.") and f not in q.scope})
+        """A tag key that the account never sent filters and groups like any other, and is told."""
+        fields = [*(f.field for f in q.filters if f not in q.scope), *q.group_by]
+        asked = sorted({field[4:] for field in fields if field.startswith("tag.")})
         if not asked:
             return []
         known = self._answers.tag_keys(q)
         told = []
         for key in asked:
             if key not in known:
-                near = difflib.get_close_matches(key, known, 1)
-                told.append(f"no event carries the tag {key}{f'; did you mean {near[0]}?' if near else ''}")
+                near = difflib.get_close_matches(key[:80], known, 1)
+                named = f"the tag {key}" if TAG_KEY.fullmatch(key) else "such a tag"
+                told.append(f"no event carries {named}{f'; did you mean {near[0]}?' if near else ''}")
         return told

@@ -108,3 +108,15 @@ async def test_whoever_has_the_answer_is_told_that_nothing_moved_however_the_tag
         assert headers["ETag"] == tag
     for had in ('"another"', tag.strip('"'), f'W/{tag[:-2]}"', '"*"', '", "', ""):
         assert (await ask("overview", **{"If-None-Match": had}))["data"]
+
+
+@pytest.mark.parametrize(
+    "path", ["overview?tag.plam=pro", "overview?group_by=tag.plam", "overview?group_by=day,tag.plam", "tags/plam"]
+)
+async def test_a_tag_key_never_sent_is_told_wherever_it_is_named(ask: Asker, path: str) -> None:  # noqa: F811
+    assert (await ask(path))["meta"]["warnings"] == ["no event carries the tag plam; did you mean plan?"]
+    assert (await ask(path.replace("plam", "plan")))["meta"]["warnings"] == []
+
+
+async def test_a_warning_repeats_no_key_that_cannot_be_one(ask: Asker) -> None:  # noqa: F811
+    assert (await ask("tags/%3Cscript%3E"))["meta"]["warnings"] == ["no event carries such a tag"]
