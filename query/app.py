@@ -26,7 +26,7 @@ from query.diagnosis import diagnose
 from query.embed import Embeds
 from query.entry import Authenticate, Entry, credential_of, tell_rate
 from query.events import Events
-from query.meta import Meta
+from query.meta import Meta, unpriced
 from query.notices import notices
 from query.pages import Pages
 from query.parameters import (
@@ -216,8 +216,8 @@ class QueryService:
     async def diagnosis(self, request: web.Request) -> web.Response:
         """GET diagnosis."""
         q, _ = await self._ask(request, Asked)
-        data = await asyncio.to_thread(diagnose, self._answers, q)
-        return await self._send(request, q, {"data": data, "plan": "rollups"})
+        data, unpriced_events = await asyncio.to_thread(diagnose, self._answers, q)
+        return await self._send(request, q, {"data": data, "plan": "rollups", "unpriced_events": unpriced_events})
 
     async def notices(self, request: web.Request) -> web.Response:
         """GET notices."""
@@ -382,7 +382,7 @@ class QueryService:
     ) -> web.Response:
         meta = await asyncio.to_thread(self._meta.of, q, as_of or self._clock())
         meta["plan"] = answer.pop("plan")
-        meta["unpriced_events"] = (answer.get("totals") or {}).get("unpriced_events", 0)
+        meta["unpriced_events"] = answer.pop("unpriced_events") if "unpriced_events" in answer else unpriced(answer)
         meta |= more or {}
         body = {**answer, "meta": meta}
         still = {

@@ -19,8 +19,11 @@ _NAMES = {column: name for name, column in FIELDS.items()}
 _SOMEBODY = Filter("user_id", ("",), exclude=True)
 
 
-def diagnose(answers: Answers, q: Question) -> dict[str, Any]:
-    """The checks; `state` is the first that fails, or ok. Nothing beyond the key's scope is counted."""
+def diagnose(answers: Answers, q: Question) -> tuple[dict[str, Any], int]:
+    """The checks; `state` is the first that fails, or ok. And the unpriced events of the question.
+
+    Nothing beyond the key's scope is counted.
+    """
     everything = replace(q, filters=q.scope, window=ALL_TIME)
     total, _ = answers.sum(everything)
     somebody, _ = answers.sum(replace(everything, filters=(*q.scope, _SOMEBODY)))
@@ -31,12 +34,13 @@ def diagnose(answers: Answers, q: Question) -> dict[str, Any]:
         _check("with_user", somebody), _check("in_window", in_window), _check("filters", asked),
     ]  # fmt: skip
     failed = next((check["check"] for check in checks if not check["ok"]), None)
-    return {
+    told = {
         "state": STATES[failed] if failed else "ok",
         "checks": checks,
         "filters": [_without(answers, q, one) for one in q.filters if one not in q.scope],
         "last_at": shapes.time(total.seen),
     }
+    return told, int(asked["unpriced"])
 
 
 def _check(name: str, m: Measured, measure: str = "events") -> dict[str, Any]:

@@ -14,6 +14,16 @@ from query.question import Question
 _FARTHEST = 4_102_444_800_000_000
 
 
+def unpriced(answer: dict[str, Any]) -> int:
+    """The unpriced events of an answer: of its totals, or, where it has none, of its data."""
+    told = answer.get("totals") or answer["data"]
+    if isinstance(told, list):
+        return sum(notice["count"] for notice in told if notice["kind"] == "unpriced_models")
+    if "price_status" in told:
+        return int(told["price_status"] == "unpriced")
+    return int(told["unpriced_events"])
+
+
 class Meta:
     """Asked beside each answer."""
 

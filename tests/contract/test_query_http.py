@@ -120,3 +120,17 @@ async def test_a_tag_key_never_sent_is_told_wherever_it_is_named(ask: Asker, pat
 
 async def test_a_warning_repeats_no_key_that_cannot_be_one(ask: Asker) -> None:  # noqa: F811
     assert (await ask("tags/%3Cscript%3E"))["meta"]["warnings"] == ["no event carries such a tag"]
+
+
+async def test_meta_counts_the_unpriced_events_of_every_answer(ask: Asker) -> None:  # noqa: F811
+    everything = await ask("overview")
+    assert everything["meta"]["unpriced_events"] == everything["data"]["unpriced_events"] > 0
+    assert (await ask("notices"))["meta"]["unpriced_events"] == everything["data"]["unpriced_events"]
+    user = await ask("users/ada")
+    assert user["meta"]["unpriced_events"] == user["data"]["unpriced_events"] > 0
+    asked = await ask("overview?userId=ada")
+    assert (await ask("diagnosis?userId=ada"))["meta"]["unpriced_events"] == asked["data"]["unpriced_events"]
+    event = (await ask("events?provider=acme&limit=1"))["data"][0]
+    assert (await ask(f"events/{event['id']}"))["meta"]["unpriced_events"] == 1
+    trace = await ask(f"traces/{event['trace_id']}")
+    assert trace["meta"]["unpriced_events"] == trace["data"]["unpriced_events"] > 0
