@@ -16,6 +16,7 @@ from bench.made_up import ACCOUNT, VALUES, events_sql
 from pipeline.row import Row
 from pipeline.schema import Engines, migrations
 from pipeline.store import ClickHouse
+from query import plan
 from query.question import parse_question
 from query.sql import Sql, column, key_of, measured
 from query.windows import DAY
@@ -202,10 +203,11 @@ def _questions() -> dict[str, tuple[list[tuple[str, str]], list[Any]]]:
     }
 
 
-def _ask(parameters: list[tuple[str, str]], keys: list[Any], sources: str) -> Sql:
+def _ask(parameters: list[tuple[str, str]], keys: list[Any], source: str) -> Sql:
     window = [("from", str((END - DAYS * DAY) // 1000)), ("to", str(END // 1000))]
     question = parse_question(ACCOUNT, [*window, *parameters], END)
-    sql, _ = measured(question, keys, whole_days=sources == "days", raw_only=sources == "raw")
+    parts = plan.sources(question, keys, whole_days=source == "days", raw_only=source == "raw")
+    sql = measured(question, keys, parts)
     if any(key.name == "key" for key in keys):
         sql.parameters["g0"] = "plan="
     return sql

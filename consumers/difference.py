@@ -5,13 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from pipeline.rollups import MAPS, SUMS
 from pipeline.schema import MIGRATIONS
-
-SUMS = (
-    "events", "calls", "tool_calls", "traces", "user_traces", "input_uncached", "input_cache_read", "input_cache_write",
-    "output", "output_reasoning", "cost", "untraced", "priced", "unpriced", "estimated", "errors", "checksum",
-)  # fmt: skip
-MAPS = ("latency", "first_token")
 
 
 class Rollup(NamedTuple):

@@ -41,6 +41,7 @@ class Engines:
             "replacing_merge_tree": engine("ReplacingMergeTree"),
             "replacing_merge_tree_cleared": engine("ReplacingMergeTree", "cleared"),
             "replacing_merge_tree_changed": engine("ReplacingMergeTree", "changed_at"),
+            "replacing_merge_tree_fold": engine("ReplacingMergeTree", "fold"),
             "replacing_merge_tree_reported": engine("ReplacingMergeTree", "reported_at"),
             "replacing_merge_tree_version": engine("ReplacingMergeTree", "version"),
             "dedup_window": window,

@@ -13,7 +13,9 @@ from pipeline.budgets import OverBudget
 from pipeline.errors import NotFound
 from pipeline.store import Store
 from query import shapes, windows
+from query.folds import Folds
 from query.order import order, with_empty_buckets
+from query.plan import foldable, name_of, sources
 from query.question import Filter, Question
 from query.shapes import NOTHING, Measured
 from query.sql import Conditions, Key, Sql, bucket_key, column, distinct_traces, key_of, measured, untraced
@@ -29,6 +31,7 @@ class Answers:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._over = OverBudget(store)
+        self._folds = Folds(store)
 
     # --- overview
 
@@ -293,7 +296,7 @@ class Answers:
 
     def untraced(self, q: Question) -> str | None:
         """Spend outside any trace."""
-        sql = untraced(q, raw_only=self._needs_raw(q, every_tag=False))
+        sql = untraced(q, sources(q, [], raw_only=self._needs_raw(q, every_tag=False)))
         return shapes.money(self._store.select(sql.text, sql.parameters).rows[0][0] or Decimal(0))
 
     def count(self, q: Question) -> int:
@@ -363,7 +366,10 @@ class Answers:
         """Measures by key, from the cheapest exact source; and the plan."""
         whole_days = bucket is None or (bucket == "day" and q.tz == "UTC")
         raw_only = (bucket is not None and not _whole_hours(q)) or self._needs_raw(q, every_tag)
-        sql, plan = measured(q, keys, maps=maps, whole_days=whole_days, raw_only=raw_only)
+        parts = sources(q, keys, whole_days=whole_days, raw_only=raw_only)
+        if not maps and foldable(q, keys):
+            parts = self._folds.of(q.account, parts)
+        sql, plan = measured(q, keys, parts, maps=maps), name_of(parts)
         answer = self._store.select(sql.text, sql.parameters | (extra or {}))
         width = len(keys)
         if maps:

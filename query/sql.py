@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from pipeline.rollups import MODEL_SLICE
 from query.question import Filter, Question
-from query.windows import Span, spans
+from query.windows import Span
 
 SUMS = (
     "events", "calls", "tool_calls", "traces", "user_traces", "input_uncached", "input_cache_read", "input_cache_write",
@@ -39,7 +40,7 @@ _RAW_UNTRACED = "sum(CAST(if(trace_id = '', sign * ifNull(e.cost, 0), 0), 'Decim
 # and once under the tag ''.
 _TABLES = {
     "raw": ("events", "ts"), "hours": ("usage_hours", "hour"), "days": ("usage_days", "day"),
-    "tag_hours": ("tag_hours", "hour"),
+    "tag_hours": ("tag_hours", "hour"), "hour_folds": ("user_folds", "at"), "day_folds": ("user_folds", "at"),
 }  # fmt: skip
 
 
@@ -53,7 +54,8 @@ class Sql(NamedTuple):
 class Conditions:
     """WHERE conditions with bound values; the same parameters serve raw and rollups."""
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: Question, keys: Sequence[Key] = ()) -> None:
+        self._by_model = any(key.name == "model" for key in keys)
         self.parameters: dict[str, Any] = {"account": question.account}
         self._filters = question.filters
         for number, item in enumerate(question.filters):
@@ -70,6 +72,10 @@ class Conditions:
         else:
             low, high = span.start // 1_000_000, span.end // 1_000_000
             parts.append(f"{column} >= toDateTime({low}, 'UTC') AND {column} < toDateTime({high}, 'UTC')")
+        if table == "user_folds":
+            return " AND ".join([*parts, *self._of_folds(span)])
+        if span.only:
+            parts.append(f"toUnixTimestamp({column}) IN ({', '.join(map(str, span.only))})")
         if table == "tag_hours" and not any(item.field.startswith("tag.") for item in self._filters):
             parts.append("tag = ''")
         for number, item in enumerate(self._filters):
@@ -78,6 +84,20 @@ class Conditions:
             else:
                 parts.append(self._condition(number, item, raw))
         return " AND ".join(parts)
+
+    def _of_folds(self, span: Span) -> list[str]:
+        """The slice that the one filter but the user names, or all models, or everything."""
+        pairs = ", ".join(f"({at}, {fold})" for at, fold in zip(span.only, span.folds, strict=True))
+        parts = [f"span = '{span.source.removesuffix('_folds')}'", f"(toUnixTimestamp(at), fold) IN ({pairs})"]
+        sliced = f"startsWith(slice, '{MODEL_SLICE}')" if self._by_model else "slice = ''"
+        for number, item in enumerate(self._filters):
+            if item.field == "user_id":
+                parts.append(self._condition(number, item, raw=False))
+            elif item.field == "model":
+                sliced = f"slice IN arrayMap(m -> concat('{MODEL_SLICE}', m), {{f{number}:Array(String)}})"
+            else:
+                sliced = f"slice IN {{f{number}:Array(String)}}"
+        return [*parts, sliced]
 
     def _condition(self, number: int, item: Filter, raw: bool) -> str:
         if item.field.startswith("tag."):
@@ -89,7 +109,7 @@ class Conditions:
                 wanted.append(f"NOT arrayExists(t -> startsWith(t, {{k{number}:String}}), {tags})")
         else:
             prefix = "e." if raw else "r."
-            wanted = [f"has({{f{number}:Array(String)}}, {prefix}{item.field})"]
+            wanted = [f"{prefix}{item.field} IN {{f{number}:Array(String)}}"]
         condition = f"({' OR '.join(wanted)})"
         return f"NOT {condition}" if item.exclude else condition
 
@@ -153,51 +173,20 @@ def bucket_key(bucket: str) -> Key:
     )
 
 
-def untraced(question: Question, *, raw_only: bool = False) -> Sql:
+def untraced(question: Question, parts: Sequence[Span]) -> Sql:
     """The spend outside any trace: one row, of one number."""
     conditions = Conditions(question)
     selects = []
-    for span in sources(question, [], raw_only=raw_only):
+    for span in parts:
         table, _ = _TABLES[span.source]
         summed, alias = (_RAW_UNTRACED, "e") if table == "events" else ("sum(r.untraced)", "r")
         selects.append(f"SELECT {summed} AS untraced FROM {table} AS {alias} WHERE {conditions.where(span)}")
     return Sql(f"SELECT sum(untraced) FROM ({' UNION ALL '.join(selects)})", conditions.parameters)
 
 
-def sources(question: Question, keys: Sequence[Key], *, whole_days: bool = True, raw_only: bool = False) -> list[Span]:
-    """The cheapest exact mix: raw rows where no rollup is exact, hours by tag where neither users nor sets of tags are asked about."""
-    if raw_only:
-        return [Span("raw", question.start, question.end)]
-    parts = spans(question.start, question.end)
-    if _without_users(question, keys):
-        hours = [span for span in parts if span.source != "raw"]
-        return [
-            *(span for span in parts if span.source == "raw"),
-            *([Span("tag_hours", hours[0].start, hours[-1].end)] if hours else []),
-        ]
-    return parts if whole_days else [Span("hours", s.start, s.end) if s.source == "days" else s for s in parts]
-
-
-def _without_users(question: Question, keys: Sequence[Key]) -> bool:
-    """Whether hours by tag can answer: at most one tag asked for, by its values, and nothing of a user."""
-    tagged = [item for item in question.filters if item.field.startswith("tag.")]
-    if len(tagged) > 1 or any(item.exclude or "" in item.values for item in tagged):
-        return False
-    return all(item.field != "user_id" for item in question.filters) and all(key.by_tag for key in keys)
-
-
-def measured(
-    question: Question,
-    keys: Sequence[Key],
-    *,
-    maps: bool = False,
-    whole_days: bool = True,
-    having: str = "",
-    raw_only: bool = False,
-) -> tuple[Sql, str]:
-    """Measures grouped by keys, over the cheapest exact mix of sources; and the plan's name."""
-    conditions = Conditions(question)
-    parts = sources(question, keys, whole_days=whole_days, raw_only=raw_only)
+def measured(question: Question, keys: Sequence[Key], parts: Sequence[Span], *, maps: bool = False) -> Sql:
+    """Measures grouped by keys, over the sources of a plan."""
+    conditions = Conditions(question, keys)
     names = ", ".join(key.name for key in keys)
     shown = [*SUMS, *(("latency", "first_token") if maps else ())]
     selects = [_select(span, keys, conditions, maps) for span in parts]
@@ -207,9 +196,7 @@ def measured(
     outer.append("max(u.last_seen) AS last_seen")
     union = "\n    UNION ALL\n    ".join(selects) or _nothing(keys, shown)
     group = f"\nGROUP BY {names}" if keys else ""
-    text = f"SELECT {', '.join(outer)}\nFROM (\n    {union}\n) AS u{group}{having}"
-    plan = "+".join(dict.fromkeys(span.source for span in parts)) or "nothing"
-    return Sql(text, conditions.parameters), plan
+    return Sql(f"SELECT {', '.join(outer)}\nFROM (\n    {union}\n) AS u{group}", conditions.parameters)
 
 
 def _select(span: Span, keys: Sequence[Key], conditions: Conditions, maps: bool) -> str:
@@ -222,7 +209,7 @@ def _select(span: Span, keys: Sequence[Key], conditions: Conditions, maps: bool)
         columns.append("max(ts) AS last_seen")
         alias = "e"
     else:
-        columns = [f"{key.rollup.replace('r.at', f'r.{at}')} AS {key.name}" for key in keys]
+        columns = [f"{_of_rollup(key, span).replace('r.at', f'r.{at}')} AS {key.name}" for key in keys]
         columns += [f"sum(r.{name}) AS {name}" for name in SUMS]
         if maps:
             columns += [f"sumMap(r.{name}) AS {name}" for name in _RAW_MAPS]
@@ -230,6 +217,13 @@ def _select(span: Span, keys: Sequence[Key], conditions: Conditions, maps: bool)
         alias = "r"
     group = f" GROUP BY {', '.join(key.name for key in keys)}" if keys else ""
     return f"SELECT {', '.join(columns)} FROM {table} AS {alias} WHERE {conditions.where(span)}{group}"
+
+
+def _of_rollup(key: Key, span: Span) -> str:
+    """A key's expression; in folds a model is the name of a slice."""
+    if key.name == "model" and span.folds:
+        return f"substring(r.slice, {len(MODEL_SLICE) + 1})"
+    return key.rollup
 
 
 def _nothing(keys: Sequence[Key], shown: Sequence[str]) -> str:

@@ -105,11 +105,16 @@ def instant(text: str, zone: ZoneInfo, parameter: str) -> int:
 
 
 class Span(NamedTuple):
-    """A part of a window that one source answers: raw, hours or days."""
+    """A part of a window that one source answers: raw, hours, days, tag_hours, or folds of hours or days.
+
+    With `only` it is of these buckets (unix seconds) alone; of folds they stand with the numbers of the folds, in `folds`.
+    """
 
     source: str
     start: int
     end: int
+    only: tuple[int, ...] = ()
+    folds: tuple[int, ...] = ()
 
 
 def spans(start: int, end: int) -> list[Span]:

@@ -17,6 +17,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from consumers.fold import Folder
+from pipeline import limits
 from pipeline.errors import Unauthorized
 from pipeline.row import Row
 from pipeline.schema import Engines, migrate
@@ -40,8 +42,23 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
         for rows in ROWS.values():
             for start in range(0, len(rows), 1500):
                 made.insert("events", Row._fields, list(zip(*rows[start : start + 1500], strict=True)))
-        yield made
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(limits, "FOLD_AGE_SECONDS", 0)
+            fold_most(made)
+            yield made
         made.close()
+
+
+def fold_most(store: ClickHouse) -> None:
+    """Every day and many hours folded; then events come that some of the folds do not hold."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "FOLD_EVENTS", 7)
+        folder = Folder(store)
+        assert folder.look(back_seconds=41 * 86_400) == 0, "a first look folds nothing: it may be moving"
+        assert folder.look(back_seconds=41 * 86_400) > 100
+    late = [row._replace(trace_id=f"late-{row.trace_id}") for row in make_rows("a", 40, 7, START, NOW)]
+    ROWS["a"] += late
+    store.insert("events", Row._fields, list(zip(*late, strict=True)))
 
 
 class Asker:

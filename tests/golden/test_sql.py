@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from query.plan import name_of, sources
 from query.question import parse_question
 from query.sql import Key, bucket_key, column, distinct_traces, key_of, measured
+from query.windows import Span
 
 FILES = Path(__file__).parent / "sql"
 NOW = int(datetime(2026, 11, 24, 10, 30, 15, tzinfo=UTC).timestamp() * 1e6)
@@ -45,13 +47,28 @@ def held(name: str, text: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_question_becomes_this_sql(name: str) -> None:
-    parameters, keys, how = CASES[name]
+    parameters, keys, given = CASES[name]
+    how = dict(given)
     question = parse_question("acc_1", parameters, NOW)
-    sql, plan = measured(question, keys, **how)
+    maps = how.pop("maps", False)
+    parts = sources(question, keys, **how)
+    sql, plan = measured(question, keys, parts, maps=maps), name_of(parts)
     bound = json.dumps(sql.parameters, indent=1, sort_keys=True, ensure_ascii=False)
     shown = "\n".join(f"-- {line}" for line in bound.splitlines())
     held(name, f"-- plan: {plan}\n{shown}\n{sql.text}\n")
     assert "DROP" not in sql.text
+
+
+def test_folds_are_read_by_their_numbers_and_what_is_not_folded_from_the_rollups() -> None:
+    day = 1_793_750_400  # the 4th of November 2026
+    parts = [
+        Span("day_folds", day * 10**6, (day + 3 * 86_400) * 10**6, (day, day + 2 * 86_400), (17, 18)),
+        Span("days", day * 10**6, (day + 3 * 86_400) * 10**6, (day + 86_400,)),
+    ]
+    asked = [("from", "2026-11-04"), ("to", "2026-11-07"), ("userId", "ada"), ("userId!", "bob")]
+    by_tag = measured(parse_question("acc_1", [*asked, ("tag.org", "acme")], NOW), [column("user_id")], parts)
+    by_model = measured(parse_question("acc_1", asked, NOW), [column("user_id"), column("model")], parts)
+    held("folds", f"{by_tag.text}\n\n{by_model.text}\n")
 
 
 def test_distinct_traces_come_from_the_raw_table() -> None:
@@ -60,4 +77,4 @@ def test_distinct_traces_come_from_the_raw_table() -> None:
 
 
 def test_every_file_is_somebodys() -> None:
-    assert {path.stem for path in FILES.glob("*.sql")} == {*CASES, "distinct_traces"}
+    assert {path.stem for path in FILES.glob("*.sql")} == {*CASES, "distinct_traces", "folds"}

@@ -1,0 +1,53 @@
+"""Question -> plan: which sources answer it, each over its part of the window. The cheapest exact mix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from query.question import Question
+from query.sql import Key
+from query.windows import Span, spans
+
+
+def sources(question: Question, keys: Sequence[Key], *, whole_days: bool = True, raw_only: bool = False) -> list[Span]:
+    """Days where they are whole, hours around them, raw rows where no rollup is exact.
+
+    Hours by tag, a few rows an hour, where neither users nor sets of tags are asked about.
+    """
+    if raw_only:
+        return [Span("raw", question.start, question.end)]
+    parts = spans(question.start, question.end)
+    if _without_users(question, keys):
+        edges = [span for span in parts if span.source == "raw"]
+        hours = [span for span in parts if span.source != "raw"]
+        return [*edges, Span("tag_hours", hours[0].start, hours[-1].end)] if hours else edges
+    return parts if whole_days else [Span("hours", s.start, s.end) if s.source == "days" else s for s in parts]
+
+
+def _without_users(question: Question, keys: Sequence[Key]) -> bool:
+    tagged = [item for item in question.filters if item.field.startswith("tag.")]
+    if len(tagged) > 1 or any(item.exclude or "" in item.values for item in tagged):
+        return False
+    return all(item.field != "user_id" for item in question.filters) and all(key.by_tag for key in keys)
+
+
+def foldable(question: Question, keys: Sequence[Key]) -> bool:
+    """Whether folds hold the answer: by user, of everything, or of one slice: some values of one tag, or some models."""
+    others = [item for item in question.filters if item.field != "user_id"]
+    if len(others) > 1 or any(
+        item.exclude or not (item.field == "model" or _a_tag(item.field, item.values)) for item in others
+    ):
+        return False
+    models = any(key.name == "model" for key in keys)
+    if models and any(item.field != "model" for item in others):
+        return False  # a slice is of a tag or of a model, not of both
+    return all(key.name in ("user_id", "bucket", "model") or key.rollup == "r.user_id" for key in keys)
+
+
+def _a_tag(field: str, values: Sequence[str]) -> bool:
+    return field.startswith("tag.") and "" not in values
+
+
+def name_of(parts: Sequence[Span]) -> str:
+    """What `meta.plan` says."""
+    return "+".join(dict.fromkeys(span.source for span in parts)) or "nothing"
