@@ -1,4 +1,4 @@
-"""The auditor beside the workers: doubtful hours at once, every closed hour once, tag budgets; one at a time, by a lease."""
+"""The auditor beside the workers: doubtful hours at once, every closed hour once, tag budgets, folds; one at a time, by a lease."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from uuid import uuid4
 import structlog
 
 from consumers.audit import DAY_SECONDS, HOUR_SECONDS, Finding, audit
+from consumers.fold import Folder
 from pipeline import limits
 from pipeline.budgets import review
 from pipeline.errors import StoreError
@@ -88,10 +89,11 @@ class Auditor:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._lease = Lease(store)
+        self._folder = Folder(store)
 
     def run(self, stop: Any) -> None:
         """In the background until `stop` (a threading.Event) is set."""
-        next_look = next_review = 0.0
+        next_look = next_review = next_fold = next_fold_all = 0.0
         while not stop.wait(limits.AUDIT_SECONDS):
             with suppress(StoreError):  # the store is away: the marks stay
                 self.settle_doubtful()
@@ -102,6 +104,18 @@ class Auditor:
                     next_review = time.monotonic() + limits.BUDGET_REVIEW_SECONDS
                     review(self._store)
                     self.sweep()
+                if time.monotonic() >= next_fold and self._lease.renew():
+                    everything = time.monotonic() >= next_fold_all
+                    with self._lease.kept():
+                        folded = self._folder.look(
+                            back_seconds=limits.FOLD_ALL_BACK_SECONDS if everything else limits.FOLD_BACK_SECONDS
+                        )
+                        if everything:
+                            self._folder.sweep()
+                    next_fold = time.monotonic() + limits.FOLD_SECONDS
+                    # What is found far back is folded at the second look: not half an hour later.
+                    if everything and not folded and not self._folder.waits:
+                        next_fold_all = time.monotonic() + limits.FOLD_ALL_SECONDS
 
     def sweep(self) -> None:
         """Drop what workers that died left of guarded inserts: scratch tables that no statement can still be using."""

@@ -34,16 +34,21 @@ class Folder:
         self._store = store
         self._seen: dict[str, Stale] = {"hour": {}, "day": {}}
 
+    @property
+    def waits(self) -> bool:
+        """Whether the last look saw something to fold at the next."""
+        return any(self._seen.values())
+
     def look(self, *, back_seconds: int) -> int:
         """Fold the spans of the last `back_seconds` that are stale now as they were at the last look; how many."""
         return sum(self._look(span, back_seconds) for span in _SPANS)
 
     def _look(self, span: str, back_seconds: int) -> int:
         stale = self.stale(span, back_seconds)
-        still = [key for key, sums in stale.items() if self._seen[span].get(key) == sums]
-        self._seen[span] = stale
+        still = [key for key, sums in stale.items() if self._seen[span].get(key) == sums][: limits.FOLD_SPANS]
+        self._seen[span] = {key: sums for key, sums in stale.items() if key not in still}
         by_day: dict[int, list[tuple[str, int]]] = {}
-        for account, at in still[: limits.FOLD_SPANS]:
+        for account, at in still:
             by_day.setdefault(at - at % DAY_SECONDS, []).append((account, at))
         for of_a_day in by_day.values():
             self._fold(span, of_a_day)
