@@ -178,11 +178,14 @@ class QueryService:
             field = {"user": "user_id"}.get(key, key)
             return await self._list(request, q, fingerprint, self._answers.overview, rows.Group, spark=(field, "key"))
         if q.format != "json":
-            made = ([self._everything(q)["data"]] for _ in range(1))
-            return await self._export(request, q, rows.Overview, lambda: made)
+            return await self._export(request, q, rows.Overview, lambda: self._one_row(q))
         answer = await asyncio.to_thread(self._everything, q)
         more = {"spark_days": await asyncio.to_thread(self._sparks.of, q, answer)} if q.spark else None
         return await self._send(request, q, answer, more=more)
+
+    def _one_row(self, q: Question) -> Iterator[list[dict[str, Any]]]:
+        for asked in formats.by_month(q) if q.format == "focus" else [q]:
+            yield [self._everything(asked)["data"] | ({formats.PERIOD: asked.window} if q.format == "focus" else {})]
 
     def _everything(self, q: Question) -> dict[str, Any]:
         answer = self._answers.overview(q)
@@ -297,12 +300,22 @@ class QueryService:
         return await self._send(request, q, body, held["as_of"], more)
 
     def _parts(self, q: Question, answer: Callable[[Question], dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+        if q.format == "focus":
+            yield from self._charges(q, answer)
+            return
         held = self._whole(q, answer)
         for first in range(0, len(held["rows"]), formats.PART_ROWS):
             part = _shown(held["rows"][first : first + formats.PART_ROWS])
             if held["identity"] == ("user_id",):
                 self._label(q, part)
             yield part
+
+    def _charges(self, q: Question, answer: Callable[[Question], dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+        """The rows of each month, and what stands in no row: charges add up to the spend."""
+        for asked in formats.by_month(q):
+            held = self._whole(asked, answer)
+            nobody = [held["unattributed"]] if held["unattributed"] else []
+            yield [row | {formats.PERIOD: asked.window} for row in [*_shown(held["rows"]), *nobody]]
 
     async def _export(
         self,

@@ -10,7 +10,9 @@ import csv
 import io
 import json
 import re
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -22,9 +24,13 @@ import pyarrow.parquet as pq
 from aiohttp import web
 from pydantic import BaseModel
 
+from pipeline.errors import BadQuestion
 from query import shapes, windows
+from query.order import bucket_starts
+from query.parameters import BUCKETS
 from query.question import Question
 from query.rows import Measures
+from query.windows import Window
 
 Row = dict[str, Any]
 KINDS = {
@@ -281,39 +287,91 @@ FOCUS = (
 )  # fmt: skip
 
 
+PERIOD = "_period"  # in a row of a sum: the window that it is of
+_MOST_MONTHS = 36  # each is a question of its own
+
+
+def by_month(q: Question) -> list[Question]:
+    """A sum is charged in one billing period, a month of UTC: the question for each month that its window touches.
+
+    Raises BadQuestion.
+    """
+    found: list[Question] = []
+    start = q.start
+    while start < q.end:
+        if len(found) == _MOST_MONTHS:
+            raise BadQuestion(f"focus: at most {_MOST_MONTHS} months", "format")
+        end = min(_month(start)[1], q.end)
+        found.append(replace(q, window=Window(start, end, 0, 0), named="", compare=False))
+        start = end
+    return found
+
+
+def _month(at: int) -> tuple[int, int]:
+    """The month of UTC that holds an instant."""
+    first = windows.moment(at).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return windows.micros(first), windows.micros((first + timedelta(days=32)).replace(day=1))
+
+
+def _micros(text: str) -> int:
+    return windows.micros(datetime.fromisoformat(text))
+
+
 class Focus:
-    """A charge for each row: of the window for sums, of the moment for an event."""
+    """A charge for each row that has a known cost: of a month of the window for sums, of the hours of a trace or an event.
+
+    What has no known cost is no charge: a charge is never empty, and unknown is not zero.
+    """
 
     def __init__(self, q: Question, row: type[BaseModel]) -> None:
         self._q = q
         self._name = row.__name__
         self._csv = _Csv([Column(name, pa.string()) for name in FOCUS])
-        month = windows.moment(q.end - 1).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-        following = (month + timedelta(days=32)).replace(day=1)
-        self._billing = shapes.time(windows.micros(month)), shapes.time(windows.micros(following))
-        self._window = shapes.time(q.start), shapes.time(q.end)
+        self._buckets: tuple[Window | None, list[int]] = (None, [])
 
     def write(self, rows: Sequence[Row]) -> bytes:
-        return self._csv.lines([[charge.get(name) for name in FOCUS] for charge in map(self._charge, rows)])
+        charges = [self._charge(row, cost) for row in rows if (cost := _cost(row)) is not None]
+        return self._csv.lines([[charge.get(name) for name in FOCUS] for charge in charges])
 
     def end(self) -> bytes:
         return self._csv.end()
 
-    def _charge(self, row: Row) -> Row:
-        cost = row.get("cost") if "cost" in row else row["spend"]
-        start, end = self._window
+    def _period(self, row: Row) -> tuple[int, int]:
+        """Half-open and never empty, in whole seconds."""
         if "timestamp" in row or "started_at" in row:
-            start = end = row.get("timestamp") or row["started_at"]
+            first = _micros(row.get("timestamp") or row["started_at"])
+            last = first + (round(row["duration_ms"] * 1000) if "started_at" in row else 0)
+            return first - first % windows.HOUR, last - last % windows.HOUR + windows.HOUR
+        window: Window = row[PERIOD]
+        start, end = window.start, window.end
+        if self._q.group_by and self._q.group_by[0] in BUCKETS:
+            if self._buckets[0] != window:
+                self._buckets = window, bucket_starts(replace(self._q, window=window), self._q.group_by[0])
+            starts = self._buckets[1]
+            bucket = _micros(row["bucket"] if len(self._q.group_by) > 1 else row["key"])
+            place = bisect_right(starts, bucket)
+            start, end = max(start, bucket), min(end, starts[place]) if place < len(starts) else end
+        return start - start % 1_000_000, end + -end % 1_000_000
+
+    def _charge(self, row: Row, cost: str) -> Row:
+        start, end = self._period(row)
+        month = _month(start)
         provider = row.get("provider")
         what = next((row[name] for name in ("model", "tool_name", "trace_id", "key", "value") if row.get(name)), None)
         return {
             "BilledCost": cost, "EffectiveCost": cost, "ListCost": cost, "ContractedCost": cost, "BillingCurrency": "USD",
-            "BillingPeriodStart": self._billing[0], "BillingPeriodEnd": self._billing[1], "ChargePeriodStart": start,
-            "ChargePeriodEnd": end, "ChargeCategory": "Usage", "ChargeDescription": f"LLM use by {self._name}",
-            "ChargeFrequency": "Usage-Based", "BillingAccountId": self._q.account, "SubAccountId": row.get("user_id"),
+            "BillingPeriodStart": shapes.time(month[0]), "BillingPeriodEnd": shapes.time(month[1]),
+            "ChargePeriodStart": shapes.time(start), "ChargePeriodEnd": shapes.time(end), "ChargeCategory": "Usage",
+            "ChargeDescription": f"LLM use by {self._name}", "ChargeFrequency": "Usage-Based", "BillingAccountId": self._q.account, "SubAccountId": row.get("user_id"),
             "ProviderName": provider, "PublisherName": provider, "InvoiceIssuerName": provider,
             "ServiceCategory": "AI and Machine Learning", "ServiceSubcategory": "Generative AI", "ServiceName": provider or "LLM",
             "ResourceId": row.get("user_id") or what, "ResourceType": self._name, "SkuId": row.get("price_id") or row.get("model"),
             "ConsumedQuantity": row.get("tokens"), "ConsumedUnit": "Tokens", "PricingQuantity": row.get("tokens"),
             "PricingUnit": "Tokens", "Tags": _json(row["tags"]) if row.get("tags") else None,
         }  # fmt: skip
+
+
+def _cost(row: Row) -> str | None:
+    """What a row costs; None where that is not known, or nothing happened."""
+    cost: str | None = row["cost"] if "cost" in row else row["spend"]
+    return None if row.get("events") == 0 else cost

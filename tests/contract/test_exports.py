@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from pydantic import TypeAdapter
 from query import rows
 from query.formats import FOCUS, columns_of, flat
 from query.openapi import OPERATIONS, document
-from tests.contract.test_query_answers import Asker, ask, store  # noqa: F401  # the same service over the same rows
+from tests.contract.test_query_answers import DAY, HOUR, NOW, ROWS, Asker, ask, instant, store  # noqa: F401  # the same service over the same rows
 
 LISTS = {
     "users": rows.UserRow, "models": rows.Model, "tools": rows.Tool, "tags": rows.Tag, "tags/plan": rows.TagValue,
@@ -76,15 +78,59 @@ async def test_an_export_is_every_page_in_their_order(ask: Asker, path: str) -> 
     ]
 
 
-async def test_focus_charges_add_up_to_the_spend(ask: Asker) -> None:  # noqa: F811
-    overview = await ask("overview?window=28d")
-    for path in ("models", "events", "overview?group_by=day"):
-        text = (await export(ask, joined(path, "window=28d&format=focus"), "focus.csv")).decode()
-        charges = list(csv.DictReader(io.StringIO(text)))
-        assert set(charges[0]) == set(FOCUS)
-        assert sum(Decimal(charge["BilledCost"] or 0) for charge in charges) == Decimal(overview["data"]["spend"]), path
-        assert {charge["BillingCurrency"] for charge in charges} == {"USD"}
-        assert {charge["BillingAccountId"] for charge in charges} == {"a"}
+async def charges(ask: Asker, path: str) -> list[dict[str, str]]:  # noqa: F811
+    text = (await export(ask, joined(path, "format=focus"), "focus.csv")).decode()
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+ADD_UP = ("models", "users", "events", "tags/plan", "overview", "overview?group_by=day", "overview?group_by=hour&tz=Asia/Kathmandu",
+          "overview?group_by=day,model&tz=America/New_York")  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ADD_UP)
+async def test_focus_charges_add_up_to_the_spend_of_each_month(ask: Asker, path: str) -> None:  # noqa: F811
+    start, end = NOW - 39 * DAY, NOW  # two months at least
+    window = f"from={instant(start)}&to={instant(end)}"
+    found = await charges(ask, joined(path, window))
+    assert set(found[0]) == set(FOCUS)
+    assert {charge["BillingCurrency"] for charge in found} == {"USD"}
+    assert {charge["BillingAccountId"] for charge in found} == {"a"}
+    spends: dict[str, Decimal] = {}
+    for charge in found:
+        first, last, month, following = (
+            datetime.fromisoformat(charge[name])
+            for name in ("ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodStart", "BillingPeriodEnd")
+        )
+        assert month <= first < last <= following
+        assert (month.day, month.hour, following.day, (following - month).days in (28, 29, 30, 31)) == (1, 0, 1, True)
+        assert "." not in charge["ChargePeriodStart"] + charge["ChargePeriodEnd"]
+        spends[charge["BillingPeriodStart"]] = spends.get(charge["BillingPeriodStart"], Decimal(0)) + Decimal(
+            charge["BilledCost"]
+        )
+    expected: dict[str, Decimal] = {}
+    for row in ROWS["a"]:
+        if start <= row.ts < end and row.cost is not None:
+            month_of = datetime.fromtimestamp(row.ts / 1e6, UTC).strftime("%Y-%m-01T00:00:00Z")
+            expected[month_of] = expected.get(month_of, Decimal(0)) + row.cost
+    assert len(expected) >= 2
+    assert spends == expected
+    assert sum(spends.values()) == Decimal((await ask(f"overview?{window}"))["data"]["spend"])
+
+
+async def test_focus_charges_what_has_a_known_cost_in_its_hour_or_bucket(ask: Asker) -> None:  # noqa: F811
+    rows_ = [row for row in ROWS["a"] if NOW - 2 * DAY <= row.ts < NOW and row.cost is not None]
+    of_events = await charges(ask, f"events?from={instant(NOW - 2 * DAY)}&to={instant(NOW)}")
+    hours = sorted(datetime.fromtimestamp(row.ts // HOUR * 3600, UTC).strftime("%Y-%m-%dT%H:00:00Z") for row in rows_)
+    assert sorted(charge["ChargePeriodStart"] for charge in of_events) == hours
+    assert {len(charge["BilledCost"]) > 0 for charge in of_events} == {True}
+    of_days = await charges(ask, "overview?group_by=day&window=7d&tz=Asia/Kathmandu")
+    periods = [(charge["ChargePeriodStart"], charge["ChargePeriodEnd"]) for charge in of_days]
+    assert all(one[1] == other[0] for one, other in itertools.pairwise(periods))
+    of_traces = await charges(ask, "traces?window=7d&tag.plan=pro")
+    assert all(charge["ChargePeriodStart"] < charge["ChargePeriodEnd"] for charge in of_traces)
+    assert await charges(ask, "events?provider=acme") == []
+    _, headers = await ask("users?from=0&to=4102444800000&format=focus", status=400)
+    assert headers["Content-Type"].startswith("application/problem+json")
 
 
 async def test_the_format_may_be_asked_for_by_accept(ask: Asker) -> None:  # noqa: F811
