@@ -56,16 +56,16 @@ class _Text(str):
 def bucket_starts(q: Question, bucket: str) -> list[int]:
     """Where the days or hours of the zone begin (unix us) that the window touches; at most 10,000."""
     zone = windows.zone_of(q.tz)
-    local = windows.moment(q.start, zone)
     if bucket == "hour":
-        at = windows.micros(local.replace(minute=0, second=0, microsecond=0))
+        at = windows.hour_of(q.start, zone)
     else:
+        local = windows.moment(q.start, zone)
         at = windows.micros(local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0))
     found: list[int] = []
     while at < q.end and len(found) < _MOST_BUCKETS:
         found.append(at)
         if bucket == "hour":
-            at += windows.HOUR
+            at = windows.hour_after(at, zone)
         else:
             following = windows.moment(at + 30 * windows.HOUR, zone)
             at = windows.micros(following.replace(hour=0, minute=0, second=0, microsecond=0, fold=0))

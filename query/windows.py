@@ -53,6 +53,50 @@ def zone_of(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
+def hour_of(at: int, zone: ZoneInfo) -> int:
+    """Where the zone's hour begins (unix us) that holds an instant.
+
+    An hour begins where the clock shows a full one, and where it jumps into another: not at 01:30, to which Lord Howe's clocks go back.
+    """
+    offset = _offset(at, zone)
+    start = at - (at + offset) % HOUR
+    if _offset(start, zone) == offset:
+        return start
+    change = _change(start, at, zone)
+    return change if _begins(change, zone) else hour_of(change - 1, zone)
+
+
+def hour_after(start: int, zone: ZoneInfo) -> int:
+    """Where the next one begins."""
+    offset = _offset(start, zone)
+    following = start + HOUR - (start + offset) % HOUR
+    if _offset(following, zone) == offset:
+        return following
+    change = _change(start, following, zone)
+    return change if _begins(change, zone) else change + HOUR - (change + _offset(change, zone)) % HOUR
+
+
+def _begins(change: int, zone: ZoneInfo) -> bool:
+    """Whether an hour begins where the zone's offset changes."""
+    local, before = change + _offset(change, zone), change - 1 + _offset(change - 1, zone)
+    return local % HOUR == 0 or local // HOUR != before // HOUR
+
+
+def _offset(at: int, zone: ZoneInfo) -> int:
+    offset = moment(at, zone).utcoffset()
+    assert offset is not None
+    return offset // timedelta(microseconds=1)
+
+
+def _change(low: int, high: int, zone: ZoneInfo) -> int:
+    """The first instant in (low, high] whose offset is not that of `low`; they differ."""
+    former = _offset(low, zone)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _offset(middle, zone) == former else (low, middle)
+    return high
+
+
 def named(name: str, now: int, zone: ZoneInfo) -> Window:
     """A window by its name. Raises BadQuestion."""
     if name not in NAMES:
