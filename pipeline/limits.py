@@ -96,6 +96,7 @@ BUDGET_AGE_SECONDS = 60  # workers apply a version when every query service has 
 # --- query
 PAGE_ROWS = 1_000
 PAGE_ROWS_DEFAULT = 50
+BUCKETS = 10_000  # days or hours of one answer, the empty ones too
 CURSOR_SECONDS = 15 * 60
 QUESTIONS_PER_MINUTE = 1_200  # with one key, in each process: a dashboard asks some ten for a page
 PAGES_KEPT = 200  # of one account: answers whose later pages can still be asked for

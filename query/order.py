@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pipeline import limits
 from query import shapes, windows
 from query.question import Question
 from query.shapes import NOTHING, Measured
 
 Answer = dict[str, Any]
-_MOST_BUCKETS = 10_000
+_MOST_BUCKETS = limits.BUCKETS + 2  # a window of so many hours touches one more, and a change of clocks makes one
 
 
 def order(q: Question, identity: str) -> Callable[[Answer], tuple[Any, ...]]:
@@ -54,7 +55,7 @@ class _Text(str):
 
 
 def bucket_starts(q: Question, bucket: str) -> list[int]:
-    """Where the days or hours of the zone begin (unix us) that the window touches; at most 10,000."""
+    """Where the days or hours of the zone begin (unix us) that the window touches; of a longer one than is answered the first."""
     zone = windows.zone_of(q.tz)
     if bucket == "hour":
         at = windows.hour_of(q.start, zone)

@@ -88,7 +88,7 @@ def parse_question(
         return getattr(given, name, default)
 
     sort: str = asked("sort")
-    return Question(
+    q = Question(
         account=account,
         window=_window(given, single.keys(), now),
         tz=given.tz,
@@ -107,6 +107,10 @@ def parse_question(
         spark=asked("include") == "spark",
         format=asked("format", "json"),
     )
+    width = {("day",): windows.DAY, ("hour",): windows.HOUR}.get(q.group_by)
+    if width is not None and q.end - q.start > limits.BUCKETS * width:
+        raise BadQuestion(f"at most {limits.BUCKETS:,} buckets: use day, or a shorter window", "group_by")
+    return q
 
 
 def _sorted_out(

@@ -170,6 +170,7 @@ REFUSED = [
     "users?windowDays=401", "users?windowDays=9999999999", "users?windowDays=%D9%A1", "users?window=7d&from=2026-01-01", "users?to=2026-01-01",
     "users?from=2026-02-30", "users?from=2026-01-02&to=2026-01-01", "users?from=2026-01-01&to=2026-01-01", "users?from=0001-01-01",
     "users?from=9999-12-31T23:59:59-14:00", "users?from=-1", "users?from=" + "9" * 400, "users?from=2026-01-01T25:00",
+    "overview?from=0&to=36000000001&group_by=hour", "overview?from=0&to=864000000001&group_by=day",
     "users?from=0&to=253402300799000", "overview?from=0&to=253402300799000&group_by=day&tz=Asia/Kathmandu", "users?from=NaN", "users?from=%00",
     "users?tz=Europe/Atlantis", "users?tz=", "users?tz=../../etc/passwd", "users?tz=/etc/passwd", "users?tz=Europe", "users?tz=tzdata.zi",
     "users?tz=right/UTC", "users?tz=posix/Europe/Berlin", "users?tz=localtime", "users?tz=posixrules", "users?tz=Factory",
@@ -205,12 +206,20 @@ def test_a_trouble_of_the_store_is_told_without_its_words(store: ClickHouse) -> 
 
 
 ODD_BUT_GOOD = [
-    "users?from=0&to=4102444800000", "overview?from=0&to=4102444800000&group_by=hour", "overview?from=0&to=4102444800000&group_by=day&tz=Asia/Kathmandu",
+    "users?from=0&to=4102444800000", "overview?from=0&to=36000000000&group_by=hour&limit=1", "overview?from=0&to=4102444800000&group_by=day,agent",
+    "overview?from=0&to=864000000000&group_by=day&tz=Asia/Kathmandu&limit=1",
     "overview?from=1970-01-01&to=1970-01-02&group_by=day&tz=America/New_York&compare=previous", "overview?from=0&to=4102444800000&compare=previous",
     "users?from=0&to=4102444800000&compare=previous", "events?from=0&to=4102444800000", "traces?from=9998-01-01&to=9998-12-31", "users?tz=Etc/GMT-14",
     "users?" + "&".join(f"userId=u{n}" for n in range(1000)), "users?" + "&".join(f"tag.k{n}=v" for n in range(64)), "users?sort=-user_id&limit=1",
     "users?above=999999999999.999999999", "overview?group_by=day,tag.plan", "users?userId=&userId!=",
 ]  # fmt: skip
+
+
+async def test_every_bucket_is_there_up_to_the_most(ask: Asker) -> None:
+    status, text = await ask("overview?from=1800000&to=36001800000&group_by=hour&format=ndjson")
+    assert (status, len(text.splitlines())) == (200, 10_001)
+    status, text = await ask("overview?from=0&to=4102444800000&group_by=hour")
+    assert (status, json.loads(text)["errors"][0]["parameter"]) == (400, "group_by")
 
 
 async def test_a_question_at_an_edge_is_answered(ask: Asker) -> None:
