@@ -13,11 +13,12 @@ from aiohttp.web_protocol import RequestPayloadError
 
 from pipeline import limits
 from pipeline.errors import BadBody, PercapitaError, Slow, StoreError, TooLarge, Unauthorized, Unavailable
+from pipeline.keys import well_formed
 from pipeline.problems import TITLES, problem, problem_of
 from pipeline.server import HardenedServer, QuietConnection
 
 _say = structlog.get_logger()
-_KEY = re.compile(r"pc_(?:live|test)_")
+_KEY = re.compile(r"(?=(pc_(?:live|test)_[A-Za-z0-9]{32}_[A-Za-z0-9]{6}))")
 
 
 @web.middleware
@@ -61,10 +62,10 @@ async def problems(
 
 
 def _has_key(path: str) -> bool:
-    """Whether a path holds what looks like a key of ours, percent-encoded or not."""
-    if _KEY.search(path):
-        return True
-    return "%" in path and _KEY.search(unquote(unquote(path))) is not None
+    """Whether a path holds a key, percent-encoded or not. Its checksum tells it from a name that begins like one."""
+    if "pc_" not in path and "%" not in path:
+        return False
+    return any(well_formed(found) for found in _KEY.findall(path) + _KEY.findall(unquote(unquote(path))))
 
 
 def _is_last(request: web.Request, answer: web.StreamResponse) -> bool:

@@ -20,6 +20,7 @@ from aiohttp import web
 from consumers.fold import Folder
 from pipeline import limits
 from pipeline.errors import Unauthorized
+from pipeline.keys import make_key
 from pipeline.row import Row
 from pipeline.schema import Engines, migrate
 from pipeline.server import HardenedRunner
@@ -324,7 +325,10 @@ async def test_a_parameter_that_cannot_be_understood_is_named(ask: Asker, path: 
 async def test_other_refusals_are_problems_too(ask: Asker) -> None:
     _, headers = await ask("users", account="nobody", status=401)
     assert headers["WWW-Authenticate"].startswith("Bearer")
-    await ask("users?key=pc_live_abc", status=401)
+    token, _ = make_key(account="x", scopes=("read",), now=0)
+    for way in (f"users?key={token}", f"users/{token}", f"users?userId=x{token}x", f"users/%2570{token[1:]}"):
+        problem, _ = await ask(way, status=401)
+        assert "key in a URL" in problem["detail"]
     await ask("nothing", status=404)
     await ask("users/never-seen", status=404)
 

@@ -134,3 +134,10 @@ async def test_meta_counts_the_unpriced_events_of_every_answer(ask: Asker) -> No
     assert (await ask(f"events/{event['id']}"))["meta"]["unpriced_events"] == 1
     trace = await ask(f"traces/{event['trace_id']}")
     assert trace["meta"]["unpriced_events"] == trace["data"]["unpriced_events"] > 0
+
+
+async def test_a_name_that_begins_like_a_key_is_a_name(ask: Asker) -> None:  # noqa: F811
+    name = f"pc_live_{'a' * 32}_000000"
+    assert (await ask(f"overview?userId={name}&tag.key=pc_test_x"))["data"]["events"] == 0
+    problem, _ = await ask(f"users/{name}", status=404)
+    assert problem["detail"] == "this user was never seen"
