@@ -3,7 +3,8 @@ import { defineConfig } from "vite";
 
 /** Where a running Percapita answers while the dashboard is worked on: `PERCAPITA_URL=http://127.0.0.1:8080 npm run dev`. */
 const server = process.env["PERCAPITA_URL"] ?? "http://127.0.0.1:8080";
-const proxy = { "/v1": { target: server, changeOrigin: false } };
+const proxied = { target: server, changeOrigin: false };
+const proxy = { "/v1": proxied, "/openapi.json": proxied };
 
 export default defineConfig({
   // The server rewrites <base href> to its path prefix, so nothing here may name the root.

@@ -16,7 +16,7 @@ from pipeline.http import unmoved
 
 # In a checkout the dashboard is built beside this package; in a wheel it lies inside it.
 PLACES = (Path(__file__).parent / "dashboard", Path(__file__).parent.parent / "dashboard" / "dist")
-PAGES = ("/", "/users", "/traces", "/models", "/tools", "/notices", "/sign-in")
+PAGES = ("/", "/users", "/traces", "/models", "/tools", "/notices", "/sign-in", "/docs/api")
 _IDS = ("users", "traces")
 _BASE = b'<base href="/"'
 _COMPRESSED_FROM = 1_024  # bytes

@@ -20,6 +20,7 @@ import { parseScope, isScopeParameter, scopePairs } from "./state/scope";
 const TracePage = lazy(() => import("./pages/trace").then((page) => ({ default: page.TracePage })));
 const UserPage = lazy(() => import("./pages/user").then((page) => ({ default: page.UserPage })));
 const SignIn = lazy(() => import("./pages/sign-in").then((page) => ({ default: page.SignIn })));
+const ApiDocs = lazy(() => import("./pages/api-docs").then((page) => ({ default: page.ApiDocs })));
 const Embed = lazy(() => import("./pages/embed").then((page) => ({ default: page.Embed })));
 
 export function App() {
@@ -28,7 +29,7 @@ export function App() {
   return (
     <>
       <Patterns />
-      <Suspense fallback={null}>{page === "sign-in" ? <SignIn /> : page === "embed" ? <Embed /> : <SignedIn />}</Suspense>
+      <Suspense fallback={null}>{page === "sign-in" ? <SignIn /> : page === "embed" ? <Embed /> : page === "api" ? <ApiDocs /> : <SignedIn />}</Suspense>
       <TipLayer />
       <Toasts />
     </>

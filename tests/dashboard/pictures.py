@@ -35,6 +35,7 @@ def main() -> None:
         pages = {
             "overview": "?window=28d", "users": "users?window=28d", "user": f"users/{user}?window=28d", "traces": "traces?window=28d",
             "trace": f"traces/{trace['trace_id']}?window=28d&event={event}", "models": "models?window=28d", "tools": "tools?window=28d",
+            "api": "docs/api#users",
         }  # fmt: skip
         browser = playwright.chromium.launch(executable_path=need_chromium(), args=ARGUMENTS)
         for theme in ("light", "dark"):

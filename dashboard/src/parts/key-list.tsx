@@ -1,5 +1,7 @@
+import { pathOf } from "../state/address";
 import { keysOn, setKeysOn } from "../state/keys";
 import { useStore } from "../state/store";
+import { A } from "./bits";
 
 const KEYS: readonly [readonly string[], string][] = [
   [["/"], "Find"],
@@ -38,6 +40,11 @@ export function KeyList() {
         <input type="checkbox" checked={on} onChange={(event) => setKeysOn(event.target.checked)} />
         Single keys do this
       </label>
+      <p className="key-foot">
+        <A className="more" to={pathOf("api")}>
+          The API, operation by operation
+        </A>
+      </p>
     </>
   );
 }

@@ -9,7 +9,7 @@ export const BASE = new URL(document.baseURI).pathname.replace(/\/$/, "");
 
 export const SECTIONS = ["overview", "users", "traces", "models", "tools"] as const;
 export type Section = (typeof SECTIONS)[number];
-export type PageName = Section | "notices" | "sign-in" | "embed" | "unknown";
+export type PageName = Section | "notices" | "sign-in" | "embed" | "api" | "unknown";
 
 export interface Place {
   readonly page: PageName;
@@ -23,6 +23,7 @@ export function readPlace(pathname: string, base: string): Place {
   const id = others.length > 0 ? decoded(others.join("/")) : "";
   if (first === "") return { page: "overview", id: null };
   if (first === "users" || first === "traces") return { page: first, id: id || null };
+  if (first === "docs" && id === "api") return { page: "api", id: null };
   const pages: readonly PageName[] = ["models", "tools", "notices", "sign-in", "embed"];
   const page = pages.find((name) => name === first);
   return { page: page !== undefined && id === "" ? page : "unknown", id: null };
@@ -37,7 +38,7 @@ function decoded(text: string): string {
 }
 
 export function pathOf(page: PageName, id?: string | null): string {
-  const path = page === "overview" ? "/" : `/${page}`;
+  const path = page === "overview" ? "/" : page === "api" ? "/docs/api" : `/${page}`;
   return BASE + (id == null ? path : `${path}/${encodeURIComponent(id)}`);
 }
 
