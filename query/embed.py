@@ -43,15 +43,19 @@ def _tags(value: dict[str, str]) -> dict[str, str]:
 class Wanted(BaseModel):
     """What the vendor's backend asks for."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     tags: Annotated[dict[str, str], AfterValidator(_tags)] = Field(
-        min_length=1, max_length=8, description="the tenant: every question is narrowed to these"
-    )
+        min_length=1, max_length=8, description="the tenant: every question is narrowed to these",
+        json_schema_extra={
+            "propertyNames": {"pattern": f"^{TAG_KEY.pattern}$"},
+            "additionalProperties": {"type": "string", "minLength": 1, "maxLength": 256, "pattern": r"^[^\u0000]*$"},
+        },
+    )  # fmt: skip
     expires_in: int = Field(3600, ge=60, le=_LONGEST_SECONDS, description="seconds")
-    origins: list[Annotated[str, AfterValidator(_origin)]] = Field(
-        default=[], max_length=10, description="who may frame the page; empty: nobody, it opens on its own"
-    )
+    origins: list[
+        Annotated[str, AfterValidator(_origin), Field(json_schema_extra={"pattern": f"^{_ORIGIN.pattern}$"})]
+    ] = Field(default=[], max_length=10, description="who may frame the page; empty: nobody, it opens on its own")
     wording: str = Field("user", min_length=1, max_length=32, description="what a user is called on the page")
     accent: str = Field("", pattern="^(#[0-9a-f]{6})?$", description="a colour of at least 4.5:1 on the page's ground")
     show_prompts: bool = Field(default=False, description="whether content is shown")

@@ -8,24 +8,28 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from query import rows
+from query.embed import Wanted
 from query.parameters import (
     TAG_KEY,
     TEXT,
     Asked,
     EventQuery,
+    EventsQuery,
     Listed,
     ModelsQuery,
     OverviewQuery,
     TagsQuery,
     TagValuesQuery,
     ToolsQuery,
+    TracesQuery,
     UserQuery,
     UsersQuery,
 )
 from query.question import FIELDS
+from query.sessions import HEADER
 
 BASE = "/v1/me/ai-apps"
 _REF = "#/components/schemas/{model}"
@@ -51,9 +55,9 @@ OPERATIONS = (
     ),
     Operation(f"{BASE}/users", "users", "Spend by user", UsersQuery, [rows.UsersAnswer], exports=True),
     Operation(f"{BASE}/users/{{id}}", "user", "One user", UserQuery, [rows.UserAnswer], may_be_missing=True),
-    Operation(f"{BASE}/traces", "traces", "Traces, newest first", Listed, [rows.TracesAnswer], exports=True),
+    Operation(f"{BASE}/traces", "traces", "Traces, newest first", TracesQuery, [rows.TracesAnswer], exports=True),
     Operation(f"{BASE}/traces/{{id}}", "trace", "One trace with its events", Asked, [rows.TraceAnswer], may_be_missing=True),
-    Operation(f"{BASE}/events", "events", "Events, newest first", Listed, [rows.EventsAnswer], exports=True),
+    Operation(f"{BASE}/events", "events", "Events, newest first", EventsQuery, [rows.EventsAnswer], exports=True),
     Operation(f"{BASE}/events/{{id}}", "event", "One event", EventQuery, [rows.EventAnswer], may_be_missing=True),
     Operation(f"{BASE}/models", "models", "Spend and latency by model", ModelsQuery, [rows.ModelsAnswer], exports=True),
     Operation(f"{BASE}/tools", "tools", "Calls, success and latency by tool", ToolsQuery, [rows.ToolsAnswer], exports=True),
@@ -64,11 +68,66 @@ OPERATIONS = (
 )  # fmt: skip
 
 
+class Other(NamedTuple):
+    """What is not a question: sessions, embedding, the stream."""
+
+    method: str
+    path: str
+    id: str
+    summary: str
+    told: dict[str, str]  # how it may end: the first is well
+    body: type[BaseModel] | None = None
+    answer: type[BaseModel] | None = None
+    security: Sequence[dict[str, list[str]]] = ({"key": []}, {"session": []})
+    same_site: bool = False  # carries a header that no foreign form can send
+
+
+_BODY = {
+    "400": "the body is wrong",
+    "408": "the body came too slowly",
+    "413": "the body is too large",
+    "415": "the body is no JSON",
+}
+_READ = {"401": "no good key", "403": "the key may not read", "429": "too many questions", "503": "try again"}
+OTHERS = (
+    Other(
+        "get", "/v1/me/stream", "stream", "Says when data moved (server-sent events: `watermark`)",
+        {"200": "until the client leaves or the key ends", "400": "a parameter", **_READ},
+    ),
+    Other(
+        "post", "/v1/session", "sign_in", "Open a session of the dashboard",
+        {"204": "the cookie is set", "401": "no good key, or the link was used", "403": "no such header", "503": "try again", **_BODY},
+        body=rows.SignIn, security=(), same_site=True,
+    ),
+    Other(
+        "delete", "/v1/session", "sign_out", "End the session in every process",
+        {"204": "it has ended", "401": "no session", "403": "no such header", "503": "try again"},
+        security=({"session": []},), same_site=True,
+    ),
+    Other(
+        "post", "/v1/me/embed-tokens", "embed_token", "Mint a token for a tenant's page",
+        {"201": "the token", **_READ, **_BODY}, body=Wanted, answer=rows.EmbedMinted,
+    ),
+    Other(
+        "post", "/v1/embed/session", "embed_session", "Trade a token for a credential",
+        {"200": "the credential", "401": "the token is not ours, or its time is over", "403": "no such header", "503": "try again", **_BODY},
+        body=rows.EmbedToken, answer=rows.EmbedSession, security=(), same_site=True,
+    ),
+)  # fmt: skip
+
+
 def document() -> dict[str, Any]:
     """The whole document."""
-    models = {model for operation in OPERATIONS for model in operation.answers} | {rows.Problem}
-    ordered = sorted(models, key=lambda model: model.__name__)
-    refs, definitions = models_json_schema([(model, "serialization") for model in ordered], ref_template=_REF)
+    answers = {model for operation in OPERATIONS for model in operation.answers} | {rows.Problem}
+    answers |= {other.answer for other in OTHERS if other.answer is not None}
+    shapes: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        *((model, "serialization") for model in sorted(answers, key=lambda model: model.__name__)),
+        *((other.body, "validation") for other in OTHERS if other.body is not None),
+    ]  # fmt: skip
+    refs, definitions = models_json_schema(shapes, ref_template=_REF)
+    paths: dict[str, dict[str, Any]] = {op.path: {"get": _operation(op, refs)} for op in OPERATIONS}
+    for other in OTHERS:
+        paths.setdefault(other.path, {})[other.method] = _other(other, refs)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -76,11 +135,11 @@ def document() -> dict[str, Any]:
             "description": "What each of your end users costs you in LLM spend. Money is a decimal string, times are RFC 3339 UTC.",
         },
         "security": [{"key": []}, {"session": []}],
-        "paths": {op.path: {"get": _operation(op, refs)} for op in OPERATIONS},
+        "paths": paths,
         "components": {
             "schemas": definitions["$defs"],
             "securitySchemes": {
-                "key": {"type": "http", "scheme": "bearer", "description": "a key with the scope read"},
+                "key": {"type": "http", "scheme": "bearer", "description": "a key with the scope read, or a framed page's credential"},
                 "session": {"type": "apiKey", "in": "cookie", "name": "__Host-percapita"},
             },
         },
@@ -99,9 +158,7 @@ def _operation(op: Operation, refs: dict[Any, Any]) -> dict[str, Any]:
     answers["304"] = {"description": "nothing moved since the ETag"}
     told = {
         "400": "a parameter is unknown or wrong",
-        "401": "no good key",
-        "403": "the key may not read",
-        "503": "try again",
+        **_READ,
     }
     if op.may_be_missing:
         told |= {"404": "never seen", "409": "two traces have an event of this id"}
@@ -112,6 +169,29 @@ def _operation(op: Operation, refs: dict[Any, Any]) -> dict[str, Any]:
     return {
         "operationId": op.id, "summary": op.summary, "parameters": list(_parameters(op)), "responses": answers,
     }  # fmt: skip
+
+
+def _other(other: Other, refs: dict[Any, Any]) -> dict[str, Any]:
+    well, *_ = other.told
+    problem = {"application/problem+json": {"schema": refs[rows.Problem, "serialization"]}}
+    answers: dict[str, Any] = {status: {"description": text, "content": problem} for status, text in other.told.items()}
+    answers[well] = {"description": other.told[well]}
+    if other.answer is not None:
+        answers[well]["content"] = {"application/json": {"schema": refs[other.answer, "serialization"]}}
+    if other.id == "stream":
+        answers[well]["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
+    made: dict[str, Any] = {
+        "operationId": other.id, "summary": other.summary, "security": list(other.security), "responses": answers,
+    }  # fmt: skip
+    if other.same_site:
+        made["parameters"] = [{
+            "name": HEADER, "in": "header", "required": True, "description": "anything: no form of another site can send it",
+            "schema": {"type": "string", "pattern": "^[a-z0-9]*$"},
+        }]  # fmt: skip
+    if other.body is not None:
+        content = {"application/json": {"schema": refs[other.body, "validation"]}}
+        made["requestBody"] = {"required": True, "content": content}
+    return made
 
 
 def _parameters(op: Operation) -> Iterator[dict[str, Any]]:

@@ -436,6 +436,41 @@ class Me(Shape):
     embedded: bool
 
 
+class SignIn(Shape):
+    """Opens a session: by a key with the scope read, or by the link that `percapita up` prints."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["key"]}, {"required": ["link"]}]})
+
+    key: str = Field("", description="pc_live_...")
+    link: str = Field("", description="the secret of a one-time link")
+
+
+class EmbedMinted(Shape):
+    """A tenant's page: frame `url` under your own origin."""
+
+    token: str
+    url: str = Field(description="a path of this server; the token stands in its fragment, which no server sees")
+    expires_at: Time
+
+
+class EmbedToken(Shape):
+    """What a framed page has from its address."""
+
+    token: str
+
+
+class EmbedSession(Shape):
+    """What a framed page asks with, as with a key, until it ends."""
+
+    credential: str
+    expires_at: Time
+    restriction: dict[str, str]
+    wording: str
+    accent: str | None
+    show_prompts: bool
+    origins: list[str]
+
+
 class ProblemError(Shape):
     """A parameter that is wrong."""
 

@@ -6,9 +6,11 @@ import csv
 import io
 import itertools
 import json
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -16,9 +18,13 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import TypeAdapter
 
+from pipeline.store import ClickHouse
 from query import rows
+from query.app import QueryService
+from query.embed import Embeds
 from query.formats import FOCUS, columns_of, flat
-from query.openapi import OPERATIONS, document
+from query.openapi import OPERATIONS, OTHERS, document
+from query.sessions import Ended, Sessions
 from tests.contract.test_query_answers import DAY, HOUR, NOW, ROWS, Asker, ask, instant, store  # noqa: F401  # the same service over the same rows
 
 LISTS = {
@@ -220,4 +226,23 @@ def test_the_document_names_every_endpoint_and_refers_to_nothing_that_is_not_the
     for ref in {part.split('"')[0] for part in text.split('"#/components/schemas/')[1:]}:
         assert ref in made["components"]["schemas"], ref
     assert made["openapi"] == "3.1.0"
-    assert len(made["paths"]) == len(OPERATIONS)
+    described = {(path, method) for path, methods in made["paths"].items() for method in methods}
+    told = {(op.path, "get") for op in OPERATIONS} | {(other.path, other.method) for other in OTHERS}
+    assert described == told
+
+
+async def test_the_document_describes_every_route_of_the_api(store: ClickHouse) -> None:  # noqa: F811
+    async def nobody(_: str) -> Any:
+        raise NotImplementedError
+
+    given: dict[str, Any] = {
+        "clock": lambda: NOW,
+        "cursor_secret": b"s",
+        "prices": SimpleNamespace(version="", newest=""),
+    }
+    sessions, embeds = Sessions(b"s", Ended(store), nobody, lambda: NOW), Embeds(b"s", nobody, lambda: NOW)
+    routes = QueryService(store, nobody, sessions=sessions, embeds=embeds, **given).routes()
+    served = {(re.sub(r"\{id:.*\}$", "{id}", route.path), route.method.lower()) for route in routes}
+    made = document()["paths"]
+    described = {(path, method) for path, methods in made.items() for method in methods}
+    assert served - {("/openapi.json", "get")} == described
