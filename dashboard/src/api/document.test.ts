@@ -16,7 +16,7 @@ describe("the document", () => {
     expect(overview.shapes).toHaveLength(2);
     expect(overview.exports).toContain("text/csv");
     expect(overview.answers.map(({ status }) => status)).toEqual(expect.arrayContaining(["200", "304", "400", "401", "503"]));
-    for (const { shapes } of all) for (const shape of shapes) expect(fields(document, shape).length).toBeGreaterThan(0);
+    for (const { shapes, body } of all) for (const shape of [...shapes, ...(body ? [body] : [])]) expect(fields(document, shape).length).toBeGreaterThan(0);
   });
   it("is searched by path, words and parameters", () => {
     expect(found(all, "  ")).toBe(all);

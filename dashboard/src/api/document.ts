@@ -33,15 +33,20 @@ interface Answer {
   readonly content?: Readonly<Record<string, { readonly schema: Schema }>>;
 }
 
+type Security = readonly Readonly<Record<string, readonly string[]>>[];
+
 interface Described {
   readonly operationId: string;
   readonly summary: string;
+  readonly security?: Security;
   readonly parameters?: readonly Parameter[];
+  readonly requestBody?: { readonly content?: Readonly<Record<string, { readonly schema: Schema }>> };
   readonly responses: Readonly<Record<string, Answer>>;
 }
 
 export interface OpenApi {
   readonly info: { readonly title: string; readonly version: string; readonly description?: string };
+  readonly security?: Security;
   readonly paths: Readonly<Record<string, Readonly<Record<string, Described>>>>;
   readonly components: {
     readonly schemas: Readonly<Record<string, Schema>>;
@@ -55,6 +60,12 @@ export interface Operation {
   readonly path: string;
   readonly summary: string;
   readonly parameters: readonly Parameter[];
+  /** The names of what lets one in, any of them; none: nothing is needed. */
+  readonly security: readonly string[];
+  /** What is sent; null where nothing is. */
+  readonly body: Schema | null;
+  /** The status of a good answer. */
+  readonly good: string;
   /** What a good answer may be, each by its name where it has one. */
   readonly shapes: readonly Schema[];
   /** Media types beside JSON. */
@@ -68,16 +79,20 @@ const JSON_KIND = "application/json";
 export function operations(document: OpenApi): Operation[] {
   return Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, told]): Operation => {
-      const good = told.responses["200"]?.content ?? {};
-      const shape = good[JSON_KIND]?.schema;
+      const good = Object.keys(told.responses).find((status) => status.startsWith("2")) ?? "200";
+      const content = told.responses[good]?.content ?? {};
+      const shape = content[JSON_KIND]?.schema;
       return {
         id: told.operationId,
         method: method.toUpperCase(),
         path,
         summary: told.summary,
         parameters: told.parameters ?? [],
+        security: (told.security ?? document.security ?? []).flatMap((one) => Object.keys(one)),
+        body: told.requestBody?.content?.[JSON_KIND]?.schema ?? null,
+        good,
         shapes: shape === undefined ? [] : (shape.anyOf ?? [shape]),
-        exports: Object.keys(good).filter((kind) => kind !== JSON_KIND),
+        exports: Object.keys(content).filter((kind) => kind !== JSON_KIND),
         answers: Object.entries(told.responses)
           .map(([status, { description }]) => ({ status, meaning: description }))
           .sort((a, b) => a.status.localeCompare(b.status)),

@@ -67,7 +67,7 @@ export function ApiDocs() {
             <>
               <p className="prose">{data.info.description}</p>
               <p className="prose">
-                Every question carries <code>Authorization: Bearer</code> and a key that may read; in the curl lines it is the variable <code>$PERCAPITA_KEY</code>.
+                A key that may read goes into <code>Authorization: Bearer</code>; in the curl lines it is the variable <code>$PERCAPITA_KEY</code>. The dashboard's session is a cookie.
               </p>
               {sought !== "" && (
                 <p className="dim" role="status">
@@ -92,7 +92,7 @@ function anchor(id: string): string {
 }
 
 function OperationSection({ document, operation }: { document: OpenApi; operation: Operation }) {
-  const { id, method, path, summary, parameters, shapes, exports, answers } = operation;
+  const { id, method, path, summary, parameters, security, body, good, shapes, exports, answers } = operation;
   const line = curl(address(path.slice(1).replaceAll("{id}", "ID")));
   return (
     <section className="section operation" id={id} aria-labelledby={`${id}-title`}>
@@ -103,7 +103,9 @@ function OperationSection({ document, operation }: { document: OpenApi; operatio
           </a>
         </h2>
       </header>
-      <p>{summary}.</p>
+      <p>
+        {summary}. <span className="dim">Needs {security.length === 0 ? "no key" : security.map((name) => `a ${name}`).join(" or ")}.</span>
+      </p>
       {method === "GET" && (
         <div className="curl">
           {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- it scrolls sideways */}
@@ -117,10 +119,11 @@ function OperationSection({ document, operation }: { document: OpenApi; operatio
         </div>
       )}
       {parameters.length > 0 && <Parameters document={document} operation={operation} />}
+      {body && <Shape document={document} schema={body} caption={`${id}: what is sent, ${nameOf(body)}`} />}
       {shapes.map((shape) => (
-        <Shape key={nameOf(shape)} document={document} schema={shape} caption={`${id}: answer 200, ${nameOf(shape)}`} />
+        <Shape key={nameOf(shape)} document={document} schema={shape} caption={`${id}: answer ${good}, ${nameOf(shape)}`} />
       ))}
-      {exports.length > 0 && <p className="dim exports">Also as {exports.join(", ")}: every row of the answer.</p>}
+      {exports.length > 0 && <p className="dim exports">{shapes.length > 0 ? "Also as" : "Answers with"} {exports.join(", ")}.</p>}
       <Wide label={`${id}: status codes`}>
         <table className="ledger dense">
           <caption>Status codes</caption>
@@ -175,7 +178,7 @@ function Parameters({ document, operation }: { document: OpenApi; operation: Ope
             <tr key={`${parameter.in} ${parameter.name}`}>
               <th scope="row" className="id">
                 {parameter.name}
-                {parameter.in === "path" && <span className="second-label"> in the path</span>}
+                {parameter.in !== "query" && <span className="second-label"> in the {parameter.in}</span>}
               </th>
               <td className="words">{typeWords(document, parameter.schema)}</td>
               {anyDefault && <td className="mono">{defaultText(parameter.schema)}</td>}
