@@ -219,7 +219,7 @@ class QueryService:
     async def diagnosis(self, request: web.Request) -> web.Response:
         """GET diagnosis."""
         q, _ = await self._ask(request, Asked)
-        data, unpriced_events = await asyncio.to_thread(diagnose, self._answers, q)
+        data, unpriced_events = await asyncio.to_thread(diagnose, self._answers, self._store, q)
         return await self._send(request, q, {"data": data, "plan": "rollups", "unpriced_events": unpriced_events})
 
     async def notices(self, request: web.Request) -> web.Response:

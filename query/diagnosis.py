@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from pipeline.store import Store
 from query import shapes
 from query.answers import Answers
 from query.question import FIELDS, Filter, Question
 from query.shapes import Measured
 from query.windows import ALL_TIME
 
+Answer = dict[str, Any]
 STATES = {
     "key_used": "key_unused", "events": "no_events", "in_trace": "no_trace", "with_user": "no_user",
     "in_window": "outside_window", "filters": "filtered_out",
@@ -19,7 +21,7 @@ _NAMES = {column: name for name, column in FIELDS.items()}
 _SOMEBODY = Filter("user_id", ("",), exclude=True)
 
 
-def diagnose(answers: Answers, q: Question) -> tuple[dict[str, Any], int]:
+def diagnose(answers: Answers, store: Store, q: Question) -> tuple[Answer, int]:
     """The checks; `state` is the first that fails, or ok. And the unpriced events of the question.
 
     Nothing beyond the key's scope is counted.
@@ -30,7 +32,7 @@ def diagnose(answers: Answers, q: Question) -> tuple[dict[str, Any], int]:
     in_window, _ = answers.sum(replace(q, filters=(*q.scope, _SOMEBODY)))
     asked, _ = answers.sum(replace(q, filters=(*q.filters, _SOMEBODY)))
     checks = [
-        _check("key_used", total), _check("events", total), _check("in_trace", total, "traces"),
+        _key_used(store, q, total), _check("events", total), _check("in_trace", total, "traces"),
         _check("with_user", somebody), _check("in_window", in_window), _check("filters", asked),
     ]  # fmt: skip
     failed = next((check["check"] for check in checks if not check["ok"]), None)
@@ -43,11 +45,31 @@ def diagnose(answers: Answers, q: Question) -> tuple[dict[str, Any], int]:
     return told, int(asked["unpriced"])
 
 
-def _check(name: str, m: Measured, measure: str = "events") -> dict[str, Any]:
+def _key_used(store: Store, q: Question, total: Measured) -> Answer:
+    """Whether anything came by a key: events, or records that could not be processed. A restricted key is told of its events alone.
+
+    What a collector rejects is told to who sent it and stored nowhere.
+    """
+    used = _check("key_used", total)
+    if q.scope:
+        return used
+    count, seen = store.select(
+        """SELECT count(), max(at) FROM (
+            SELECT max(received_at) AS at FROM dead_letters WHERE account = {account:String}
+            GROUP BY log_id, log_partition, log_offset HAVING argMax(state, changed_at) != 'replayed')""",
+        {"account": q.account},
+    ).rows[0]
+    if count:
+        last = max(seen, total.seen) if total.seen else seen
+        used |= {"ok": True, "count": used["count"] + int(count), "last_at": shapes.time(last)}
+    return used
+
+
+def _check(name: str, m: Measured, measure: str = "events") -> Answer:
     return {"check": name, "ok": m[measure] > 0, "count": int(m[measure]), "last_at": shapes.time(m.seen)}
 
 
-def _without(answers: Answers, q: Question, one: Filter) -> dict[str, Any]:
+def _without(answers: Answers, q: Question, one: Filter) -> Answer:
     """What would be there if this filter alone were removed."""
     left, _ = answers.sum(replace(q, filters=(*(f for f in q.filters if f is not one), _SOMEBODY)))
     name = f"{_NAMES.get(one.field, one.field)}{'!' if one.exclude else ''}"

@@ -37,7 +37,7 @@ def ask(account: str, *pairs: tuple[str, str], now: int = NOW, restriction: Any 
 
 
 def state(store: ClickHouse, q: Question) -> str:
-    answer, _ = diagnose(Answers(store), q)
+    answer, _ = diagnose(Answers(store), store, q)
     failed = [check["check"] for check in answer["checks"] if not check["ok"]]
     assert (answer["state"] == "ok") == (failed == [])
     return str(answer["state"])
@@ -56,10 +56,37 @@ def test_each_way_of_being_empty_is_told_from_the_others(store: ClickHouse) -> N
     assert state(store, ask("narrow", ("tag.plan", "pro"))) == "ok"
 
 
+def letter(store: ClickHouse, account: str, offset: int, state: str = "", changed: int = 0) -> None:
+    at = NOW - 60_000_000
+    row = {
+        "account": account, "received_at": at, "log_id": "log", "log_partition": 0, "log_offset": offset, "reason": "bad_record",
+        "detail": "", "value_bytes": 1, "value_hash": 1, "value": "", "state": state, "changed_at": at + changed,
+    }  # fmt: skip
+    store.insert("dead_letters", tuple(row), [[value] for value in row.values()], token=str(uuid4()))
+
+
+def test_a_key_whose_events_could_not_be_processed_was_used(store: ClickHouse) -> None:
+    letter(store, "refused", 1)
+    letter(store, "refused", 2)
+    letter(store, "refused", 2)  # of a batch that was replayed
+    letter(store, "another", 3)
+    assert state(store, ask("refused")) == "no_events"
+    answer, _ = diagnose(Answers(store), store, ask("refused"))
+    assert [(check["ok"], check["count"]) for check in answer["checks"][:2]] == [(True, 2), (False, 0)]
+    assert answer["checks"][0]["last_at"]
+    assert state(store, ask("refused", restriction=(("org", "acme"),))) == "key_unused"
+    put(store, "refused", 5, is_trace_start=1, user_id="u")
+    letter(store, "refused", 2, "replayed", changed=1)
+    answer, _ = diagnose(Answers(store), store, ask("refused"))
+    assert (answer["state"], [check["count"] for check in answer["checks"][:2]]) == ("ok", [6, 5])
+
+
 def test_each_filters_removal_says_what_it_would_bring_back(store: ClickHouse) -> None:
     put(store, "removal", 30, is_trace_start=1, user_id="u", tags=["plan=pro"])
     put(store, "removal", 12, is_trace_start=1, user_id="v", tags=["plan=free"])
-    answer, _ = diagnose(Answers(store), ask("removal", ("tag.plan", "none"), ("userId", "v"), ("tag.plan!", "pro")))
+    answer, _ = diagnose(
+        Answers(store), store, ask("removal", ("tag.plan", "none"), ("userId", "v"), ("tag.plan!", "pro"))
+    )
     told = {(item["filter"], *item["values"]): item["events"] for item in answer["filters"]}
     assert told == {("tag.plan", "none"): 12, ("userId", "v"): 0, ("tag.plan!", "pro"): 0}
     assert [check["count"] for check in answer["checks"]][-3:] == [42, 42, 0]
@@ -69,7 +96,7 @@ def test_a_restricted_key_is_told_of_its_scope_alone(store: ClickHouse) -> None:
     put(store, "scoped", 9, is_trace_start=1, user_id="u", tags=["org=acme", "secretKey=1"])
     put(store, "scoped", 30, is_trace_start=1, user_id="ada@other.example", tags=["org=other", "otherKey=1"])
     q = ask("scoped", restriction=(("org", "acme"),))
-    answer, _ = diagnose(Answers(store), q)
+    answer, _ = diagnose(Answers(store), store, q)
     assert [check["count"] for check in answer["checks"]] == [9, 9, 9, 9, 9, 9]
     assert answer["filters"] == []
     assert Answers(store).tag_keys(q) == ["org", "secretKey"]
