@@ -32,12 +32,14 @@ from query.pages import Pages
 from query.parameters import (
     Asked,
     EventQuery,
+    EventsQuery,
     Listed,
     ModelsQuery,
     OverviewQuery,
     TagsQuery,
     TagValuesQuery,
     ToolsQuery,
+    TracesQuery,
     UserQuery,
     UsersQuery,
 )
@@ -47,6 +49,8 @@ from query.sessions import Sessions
 from query.site import Site
 from query.sparks import Sparks
 from query.stream import Watermarks
+from query.tags import Tags
+from query.traces import Traces
 
 BASE = openapi.BASE
 LABEL = "org"  # the tag whose value stands beside a user's id
@@ -87,9 +91,11 @@ class QueryService:
         self._entry = Entry(authenticate, sessions, embeds, Rate(questions_per_minute, time.monotonic))
         self._clock = clock
         self._answers = Answers(store)
+        self._tags = Tags(self._answers)
         self._store = store
         self._sparks = Sparks(self._answers)
         self._events = Events(store)
+        self._traces = Traces(store, self._events)
         self._meta = Meta(store, self._answers, prices.version)
         self._watermarks = Watermarks(self._answers, self._meta, clock)
         self._pages = Pages(cursor_secret)
@@ -207,7 +213,7 @@ class QueryService:
     async def trace(self, request: web.Request) -> web.Response:
         """GET traces/{id}."""
         q, _ = await self._ask(request, Asked)
-        data = await asyncio.to_thread(self._events.trace, q, request.match_info["id"])
+        data = await asyncio.to_thread(self._traces.trace, q, request.match_info["id"])
         return await self._send(request, q, {"data": data, "plan": "raw"})
 
     async def event(self, request: web.Request) -> web.Response:
@@ -250,7 +256,7 @@ class QueryService:
     async def tags(self, request: web.Request) -> web.StreamResponse:
         """GET tags."""
         q, fingerprint = await self._ask(request, TagsQuery)
-        return await self._list(request, q, fingerprint, self._answers.tags, rows.Tag)
+        return await self._list(request, q, fingerprint, self._tags.keys, rows.Tag)
 
     async def tag(self, request: web.Request) -> web.StreamResponse:
         """GET tags/{key}."""
@@ -258,7 +264,7 @@ class QueryService:
         key = request.match_info["id"]
         q = replace(q, group_by=(f"tag.{key}",))
         return await self._list(
-            request, q, fingerprint, lambda question: self._answers.tags(question, key), rows.TagValue
+            request, q, fingerprint, lambda question: self._tags.values(question, key), rows.TagValue
         )
 
     async def _list(
@@ -280,11 +286,11 @@ class QueryService:
             q, held = self._pages.kept(q.account, name)
         else:
             held = await asyncio.to_thread(self._whole, q, answer)
-        page = _shown(held["rows"][offset : offset + q.limit])
+        page = await asyncio.to_thread(self._page, q, held, offset, q.limit)
         body = {
             "data": page,
             "totals": dict(held["totals"]),
-            "rest": compare.rest(held, offset, page),
+            "rest": compare.rest(held, offset, q.limit),
             "unattributed": None if held["unattributed"] is None else dict(held["unattributed"]),
             "plan": held["plan"],
             "next_cursor": None,
@@ -292,8 +298,6 @@ class QueryService:
         if offset + q.limit < len(held["rows"]):
             name = name or await asyncio.to_thread(self._pages.keep, fingerprint, q, held)
             body["next_cursor"] = self._pages.sign([fingerprint, name, offset + q.limit])
-        if held["identity"] == ("user_id",) and page:
-            await asyncio.to_thread(self._label, q, page)
         more: dict[str, Any] = {}
         if q.spark and spark[0]:
             more["spark_days"] = await asyncio.to_thread(self._sparks.add, q, *spark, page, body)
@@ -305,17 +309,14 @@ class QueryService:
             return
         held = self._whole(q, answer)
         for first in range(0, len(held["rows"]), formats.PART_ROWS):
-            part = _shown(held["rows"][first : first + formats.PART_ROWS])
-            if held["identity"] == ("user_id",):
-                self._label(q, part)
-            yield part
+            yield self._page(q, held, first, formats.PART_ROWS)
 
     def _charges(self, q: Question, answer: Callable[[Question], dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         """The rows of each month, and what stands in no row: charges add up to the spend."""
         for asked in formats.by_month(q):
             held = self._whole(asked, answer)
             nobody = [held["unattributed"]] if held["unattributed"] else []
-            yield [row | {formats.PERIOD: asked.window} for row in [*_shown(held["rows"]), *nobody]]
+            yield [row | {formats.PERIOD: asked.window} for row in [*map(compare.shown, held["rows"]), *nobody]]
 
     async def _export(
         self,
@@ -342,45 +343,46 @@ class QueryService:
         held["as_of"] = self._clock()
         return held
 
-    def _label(self, q: Question, page: Sequence[dict[str, Any]]) -> None:
-        labels = self._answers.labels(q, [row["user_id"] for row in page], LABEL)
-        for row in page:
-            row["label"] = labels.get(row["user_id"])
+    def _page(self, q: Question, held: dict[str, Any], offset: int, count: int) -> list[dict[str, Any]]:
+        """The rows as they are shown; of users what is asked for those on the page alone."""
+        page = [compare.shown(row) for row in held["rows"][offset : offset + count]]
+        if held["identity"] == ("user_id",) and page:
+            users = [row["user_id"] for row in page]
+            labels, tops = self._answers.labels(q, users, LABEL), self._answers.top_models(q, users)
+            for row in page:
+                row["label"], row["top_model"] = labels.get(row["user_id"]), tops.get(row["user_id"])
+        return page
 
     # --- lists of raw rows
 
     async def traces(self, request: web.Request) -> web.StreamResponse:
         """GET traces."""
-        q, fingerprint = await self._ask(request, Listed)
-        return await self._raw_list(request, q, fingerprint, self._events.traces, rows.Trace, self._events.all_traces)
+        q, fingerprint = await self._ask(request, TracesQuery)
+        return await self._raw_list(request, q, fingerprint, self._traces, rows.Trace)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """GET events."""
-        q, fingerprint = await self._ask(request, Listed)
-        return await self._raw_list(request, q, fingerprint, self._events.events, rows.Event, self._events.all_events)
+        q, fingerprint = await self._ask(request, EventsQuery)
+        return await self._raw_list(request, q, fingerprint, self._events, rows.Event)
 
     async def _raw_list(
-        self,
-        request: web.Request,
-        q: Question,
-        fingerprint: str,
-        answer: Callable[[Question, int, int], dict[str, Any]],
-        row: type[BaseModel],
-        every: Callable[[Question, int, int], Iterator[list[dict[str, Any]]]],
+        self, request: web.Request, q: Question, fingerprint: str, source: Traces | Events, row: type[BaseModel]
     ) -> web.StreamResponse:
-        offset, as_of = 0, self._clock()
+        """A page of what had been received when the first was asked for; its sums are those of the first page too."""
+        as_of, state, sums = self._clock(), None, None
         if q.format != "json":
-            return await self._export(request, q, row, lambda: every(q, as_of, formats.PART_ROWS))
+            return await self._export(request, q, row, lambda: source.all(q, as_of, formats.PART_ROWS))
         if q.cursor:
-            _, offset, as_of, start, end = self._pages.read(q.cursor, fingerprint)
+            _, state, as_of, start, end, sums = self._pages.read(q.cursor, fingerprint)
             q = replace(q, window=q.window._replace(start=start, end=end))
-        found = await asyncio.to_thread(answer, q, offset, as_of)
-        totals, _ = await asyncio.to_thread(self._answers.total, q)
-        body = {"data": found["rows"], "totals": totals, "plan": "raw", "next_cursor": None}
-        if row is rows.Trace:
-            body["untraced"] = await asyncio.to_thread(self._answers.untraced, q)
-        if found["more"]:
-            body["next_cursor"] = self._pages.sign([fingerprint, offset + q.limit, as_of, q.start, q.end])
+        found = await asyncio.to_thread(source.page, q, as_of, state)
+        if sums is None:
+            sums = {"totals": (await asyncio.to_thread(self._answers.total, q))[0]}
+            if row is rows.Trace:
+                sums["untraced"] = await asyncio.to_thread(self._answers.untraced, q)
+        body = {"data": found["rows"], **sums, "plan": "raw", "next_cursor": None}
+        if found["more"] is not None:
+            body["next_cursor"] = self._pages.sign([fingerprint, found["more"], as_of, q.start, q.end, sums])
         return await self._send(request, q, body, as_of)
 
     # --- what stands around every answer
@@ -408,11 +410,6 @@ class QueryService:
         if unmoved(request, tag):
             return web.Response(status=304, headers=headers)
         return web.Response(body=json.dumps(body).encode(), content_type="application/json", headers=headers)
-
-
-def _shown(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows without what only we need."""
-    return [{name: value for name, value in row.items() if not name.startswith("_")} for row in rows]
 
 
 @cache

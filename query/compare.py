@@ -7,22 +7,29 @@ from typing import Any
 
 from query import shapes
 from query.parameters import MEASURES
-from query.shapes import NOTHING, Measured
+from query.shapes import Measured
 
 Answer = dict[str, Any]
 _KEPT = (*MEASURES, "tokens_by_class", "users")
 
 
 def stand_beside(answer: Answer, before: Answer) -> None:
-    """Give every row and sum of an answer its `previous`; null where there was nothing."""
+    """Give every row and sum of an answer what it is compared with; None where there was nothing."""
     earlier = {_identity(answer, row): row for row in before["rows"]}
     for row in answer["rows"]:
-        found = earlier.get(_identity(answer, row))
-        row["previous"] = None if found is None else measured(found)
+        row["_before"] = earlier.get(_identity(answer, row))
     for part in ("totals", "unattributed"):
         if answer[part] is not None:
             answer[part]["previous"] = before[part]
     answer["before"] = earlier
+
+
+def shown(row: Answer) -> Answer:
+    """A row as it is shown, beside the one that it is compared with."""
+    told = shapes.filled(row)
+    if "_before" in row:
+        told["previous"] = None if row["_before"] is None else measured(shapes.filled(row["_before"]))
+    return told
 
 
 def measured(row: Answer) -> Answer:
@@ -30,23 +37,18 @@ def measured(row: Answer) -> Answer:
     return {name: row[name] for name in _KEPT if name in row}
 
 
-def rest(answer: Answer, offset: int, page: Sequence[Answer]) -> Answer:
-    """Measures of the rows not on the page, so that page + rest + unattributed are the totals."""
-    others, traces = _sum([*answer["rows"][:offset], *answer["rows"][offset + len(page) :]])
-    found = shapes.measures(others, traces)
+def rest(answer: Answer, offset: int, count: int) -> Answer:
+    """Measures of the rows not on the page of `count` from `offset`, so that page + rest + unattributed are the totals."""
+    page = answer["rows"][offset : offset + count]
+    found = _sum([*answer["rows"][:offset], *answer["rows"][offset + count :]])
     if "before" in answer:
-        shown = {_identity(answer, row) for row in page}
-        gone, gone_traces = _sum([row for identity, row in answer["before"].items() if identity not in shown])
-        found["previous"] = shapes.measures(gone, gone_traces)
+        on_page = {_identity(answer, row) for row in page}
+        found["previous"] = _sum([row for identity, row in answer["before"].items() if identity not in on_page])
     return found
 
 
-def _sum(rows: Sequence[Answer]) -> tuple[Measured, int]:
-    total, traces = NOTHING, 0
-    for row in rows:
-        total = total.plus(row["_m"])
-        traces += row["traces"]
-    return total, traces
+def _sum(rows: Sequence[Answer]) -> Answer:
+    return shapes.measures(Measured.total([row["_m"] for row in rows]), sum(row["_traces"] for row in rows))
 
 
 def _identity(answer: Answer, row: Answer) -> tuple[Any, ...]:

@@ -1,10 +1,10 @@
-"""Traces and events: drill-down to the raw rows."""
+"""Events: drill-down to the raw rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -16,13 +16,18 @@ from pipeline.store import Store
 from pipeline.usage import Usage
 from query import shapes, windows
 from query.question import Question
-from query.sql import _RAW, SUMS, Conditions, Sql
+from query.sql import Conditions
 from query.windows import ALL_TIME, Span
 
 Answer = dict[str, Any]
+_FIRST_SLICE = windows.HOUR // 4
 _CONTENT = ("error_message", "prompt", "response", "tool_arguments", "tool_result", "logs")
-# Rows that a correction took back are not shown; the correction is.
-_STANDING = "(id, trace_id) NOT IN (SELECT id, trace_id FROM events WHERE account = {account:String} AND sign = -1) AND sign = 1"
+# Columns that events can be sorted by, as the table names them.
+SORTED = {
+    "timestamp": "ts", "cost": "cost", "latency_ms": "latency_ms", "time_to_first_token_ms": "time_to_first_token_ms",
+    "tokens": "toUInt64(input_uncached) + input_cache_read + input_cache_write_5m + input_cache_write_30m + input_cache_write_1h "
+    "+ input_cache_write_12h + output",
+}  # fmt: skip
 
 
 class Events:
@@ -31,30 +36,28 @@ class Events:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def traces(self, q: Question, offset: int, as_of: int) -> Answer:
-        """Newest first; a trace is listed when any of its events is selected, with the numbers of those."""
-        sql = self._of_traces(q, as_of)
-        text = f"{sql.text} ORDER BY started_at DESC, trace_id LIMIT {int(q.limit) + 1} OFFSET {int(offset)}"
-        rows = self._store.select(text, sql.parameters).rows
-        return {"rows": [_trace(row) for row in rows[: q.limit]], "more": len(rows) > q.limit}
+    def page(self, q: Question, as_of: int, offset: int | None = None) -> Answer:
+        """Newest first, or by the column of `sort`, behind `offset` others: rows, and the next offset when there are more."""
+        seen = f"received_at <= fromUnixTimestamp64Micro({int(as_of)}, 'UTC')"
+        offset = offset or 0
+        if q.sort and (q.sort != "timestamp" or not q.descending):
+            order = f"{SORTED[q.sort]} {'DESC' if q.descending else 'ASC'} NULLS LAST, ts DESC, id, trace_id"
+            rows = self.select(q, seen, {}, order, q.limit + 1, offset)
+        else:
+            rows = self._newest(q, seen, offset)
+        return {"rows": rows[: q.limit], "more": offset + q.limit if len(rows) > q.limit else None}
 
-    def all_traces(self, q: Question, as_of: int, rows: int) -> Iterator[list[Answer]]:
-        """Every trace in the same order, so many at a time."""
-        sql = self._of_traces(q, as_of)
-        after, bound = "", dict[str, Any]()
+    def _newest(self, q: Question, seen: str, offset: int) -> list[Answer]:
+        """The end of the window alone is read, as far back as the page asks for."""
+        width = _FIRST_SLICE
         while True:
-            text = f"{sql.text} {after} ORDER BY started_at DESC, trace_id LIMIT {int(rows)}"
-            found = self._store.select(text, sql.parameters | bound, seconds=300).rows
-            yield [_trace(row) for row in found]
-            if len(found) < rows:
-                return
-            after = (
-                "HAVING toUnixTimestamp64Micro(started_at) < {at:Int64} "
-                "OR (toUnixTimestamp64Micro(started_at) = {at:Int64} AND trace_id > {after:String})"
-            )
-            bound = {"at": _micros(found[-1][3]), "after": found[-1][0]}
+            part = replace(q, window=q.window._replace(start=max(q.start, q.end - width)))
+            rows = self.select(part, seen, {}, "ts DESC, id, trace_id", q.limit + 1, offset)
+            if len(rows) > q.limit or part.start == q.start:
+                return rows
+            width *= 4
 
-    def all_events(self, q: Question, as_of: int, rows: int) -> Iterator[list[Answer]]:
+    def all(self, q: Question, as_of: int, rows: int) -> Iterator[list[Answer]]:
         """Every event in the same order, some hours after the others, so many at a time."""
         conditions = Conditions(q)
         hours = self._store.select(
@@ -68,7 +71,7 @@ class Events:
             narrowed = replace(q, window=q.window._replace(start=start, end=end))
             after, bound = "1", dict[str, Any]()
             while True:
-                found = self._events(narrowed, f"{seen} AND ({after})", bound, "ts DESC, id, trace_id", rows, 0)
+                found = self.select(narrowed, f"{seen} AND ({after})", bound, "ts DESC, id, trace_id", rows, 0)
                 yield found
                 if len(found) < rows:
                     break
@@ -80,37 +83,6 @@ class Events:
                 at = windows.micros(datetime.fromisoformat(last["timestamp"]))
                 bound = {"at": at, "after": last["id"], "in": last["trace_id"] or ""}
 
-    def _of_traces(self, q: Question, as_of: int) -> Sql:
-        conditions = Conditions(q)
-        where = conditions.where(Span("raw", q.start, q.end))
-        sums = ", ".join(f"{_RAW[name]} AS m_{name}" for name in SUMS)
-        text = f"""SELECT trace_id,
-if(anyIf(name, type = 'trace') != '', anyIf(name, type = 'trace'), anyIf(name, name != '')) AS t_name,
-argMin(user_id, (ts, id)) AS t_user, min(ts) AS started_at,
-max(toUnixTimestamp64Micro(ts) + toInt64(ifNull(latency_ms, 0) * 1000)) - toUnixTimestamp64Micro(min(ts)) AS duration,
-arraySort(groupUniqArrayIf(model, model != '')) AS models, argMin(agent, (ts, id)) AS t_agent,
-argMin(arrayConcat(tags, tags_over), (ts, id)) AS t_tags, {sums}, max(ts) AS t_last
-FROM events AS e WHERE {where} AND trace_id != '' AND received_at <= fromUnixTimestamp64Micro({int(as_of)}, 'UTC')
-GROUP BY trace_id"""
-        return Sql(text, conditions.parameters)
-
-    def trace(self, q: Question, trace_id: str) -> Answer:
-        """One trace with its events in order; windows do not matter."""
-        wide = replace(q, window=ALL_TIME)
-        sql = self._of_traces(wide, ALL_TIME.end)
-        narrowed = sql.text.replace("AND trace_id != ''", "AND trace_id = {trace:String}")
-        rows = self._store.select(narrowed, sql.parameters | {"trace": trace_id}).rows
-        if not rows:
-            raise NotFound("no such trace")
-        events = self._events(wide, "trace_id = {trace:String}", {"trace": trace_id}, "ts, log_offset", 10_000, 0)
-        return _trace(rows[0]) | {"events": events}
-
-    def events(self, q: Question, offset: int, as_of: int) -> Answer:
-        """Newest first."""
-        extra = f"received_at <= fromUnixTimestamp64Micro({int(as_of)}, 'UTC')"
-        rows = self._events(q, extra, {}, "ts DESC, id, trace_id", q.limit + 1, offset)
-        return {"rows": rows[: q.limit], "more": len(rows) > q.limit}
-
     def event(self, q: Question, event_id: str) -> Answer:
         """One event; Ambiguous when two traces have the id and none is named."""
         try:
@@ -121,18 +93,21 @@ GROUP BY trace_id"""
         if q.trace_id:
             condition += " AND trace_id = {trace:String}"
             given["trace"] = q.trace_id
-        found = self._events(replace(q, window=ALL_TIME), condition, given, "ts", 2, 0)
+        found = self.select(replace(q, window=ALL_TIME), condition, given, "ts", 2, 0)
         if not found:
             raise NotFound("no such event")
         if len(found) > 1:
             raise Ambiguous("two traces have an event of this id: add trace_id")
         return found[0]
 
-    def _events(self, q: Question, condition: str, given: Answer, order: str, limit: int, offset: int) -> list[Answer]:
+    def select(self, q: Question, condition: str, given: Answer, order: str, limit: int, offset: int) -> list[Answer]:
+        """Events of the window that a condition lets through. One that a correction took back is not shown; the correction is."""
         conditions = Conditions(q)
-        where = conditions.where(Span("raw", q.start, q.end))
+        where = f"{conditions.where(Span('raw', q.start, q.end))} AND {condition}"
+        # What takes a row back stands where it stands, with the same columns.
         answer = self._store.select(
-            f"SELECT * FROM events AS e WHERE {where} AND {condition} AND {_STANDING} "
+            f"SELECT * FROM events AS e WHERE {where} AND sign = 1 "
+            f"AND (id, trace_id) NOT IN (SELECT id, trace_id FROM events AS e WHERE {where} AND sign = -1) "
             f"ORDER BY {order} LIMIT {int(limit)} OFFSET {int(offset)}",
             conditions.parameters | given,
         )
@@ -151,26 +126,6 @@ def _together(hours: list[tuple[int, int]], rows: int) -> Iterator[tuple[int, in
         start, held = hour, held + count
     if held:
         yield start, end
-
-
-def _micros(at: datetime) -> int:
-    return windows.micros(at.replace(tzinfo=UTC))
-
-
-def _trace(row: tuple[Any, ...]) -> Answer:
-    trace_id, name, user, started, duration, models, agent, tags, *sums = row
-    m = shapes.read(tuple(sums), 0)
-    return {
-        "trace_id": trace_id,
-        "name": name or None,
-        "user_id": user or None,
-        "started_at": shapes.time(started),
-        "duration_ms": round(max(0, duration) / 1000, 3),
-        **shapes.measures(m, 1),
-        "models": list(models),
-        "agent": agent or None,
-        "tags": dict(tag.split("=", 1) for tag in tags),
-    }
 
 
 def _event(row: Answer, shown: bool) -> Answer:

@@ -61,9 +61,24 @@ def _near_misses(keys: Iterable[str]) -> Notice | None:
 
 def _alike(one: str, other: str) -> bool:
     a, b = (re.sub(r"[^a-z0-9]", "", key.lower()) for key in (one, other))
-    if a == b:
+    if a == b or {a, b} <= {"userid", "user", "uid", "userids", "users"}:
         return True
-    return {a, b} <= {"userid", "user", "uid", "userids", "users"}
+    # A digit tells two keys apart on purpose: step1, step2.
+    return _without_digits(a) != _without_digits(b) and _a_letter_apart(a, b)
+
+
+def _without_digits(key: str) -> str:
+    return re.sub(r"[0-9]", "", key)
+
+
+def _a_letter_apart(a: str, b: str) -> bool:
+    """One letter more or less, two that changed places, or another one in a word of five: date and data are two words."""
+    if a == b or abs(len(a) - len(b)) > 1 or max(len(a), len(b)) < 4:
+        return False
+    another = len(a) > 4
+    start = next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    a, b = a[start:], b[start:]
+    return (another and a[1:] == b[1:]) or a[1:] == b or a == b[1:] or (a[:2] == b[1::-1] and a[2:] == b[2:])
 
 
 def _dropped(store: Store, q: Question) -> Notice | None:

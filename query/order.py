@@ -27,7 +27,7 @@ def order(q: Question, identity: str) -> Callable[[Answer], tuple[Any, ...]]:
             return (_Nulls(value is None, q.descending), sign * (value or 0), tie)
         if name == "last_seen":
             return (0, sign * (m.seen - shapes._EPOCH).total_seconds() if m.seen else 0, tie)
-        value = row.get(name)
+        value = shapes.measure(row, name)
         if isinstance(value, str) or value is None:
             return (value is None, _Text(value or "", q.descending), tie)
         return (0, sign * value, tie)
@@ -73,12 +73,11 @@ def bucket_starts(q: Question, bucket: str) -> list[int]:
     return found
 
 
-def with_empty_buckets(data: list[Answer], q: Question, bucket: str, keyed: bool) -> list[Answer]:
-    """Empty buckets are zeros, when there is no second key."""
-    if keyed:
-        return data
+def with_empty_buckets(data: list[Answer], q: Question, bucket: str) -> list[Answer]:
+    """Empty buckets are zeros."""
     have = {row["key"] for row in data}
-    empty = [shapes.time(at) for at in bucket_starts(q, bucket)]
     return data + [
-        {"key": key, **shapes.measures(NOTHING), "users": 0, "_m": NOTHING} for key in empty if key not in have
+        {"key": key, "users": 0, "_place": place, "_m": NOTHING, "_traces": 0}
+        for place, key in enumerate((shapes.time(at) for at in bucket_starts(q, bucket)), 1)
+        if key not in have
     ]

@@ -89,11 +89,11 @@ class Pages:
         """Raises BadQuestion for a cursor that is not ours, or of another question."""
         try:
             held = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-            parts: list[Any] = json.loads(held[16:])
-        except (ValueError, UnicodeDecodeError):
+        except ValueError:
             raise BadQuestion("not a cursor of ours", "cursor") from None
         if not hmac.compare_digest(hmac.new(self._secret, held[16:], hashlib.sha256).digest()[:16], held[:16]):
             raise BadQuestion("not a cursor of ours", "cursor")
+        parts: list[Any] = json.loads(held[16:])  # only what we signed is looked into
         if parts[0] != fingerprint:
             raise BadQuestion("a cursor of another question", "cursor")
         return parts

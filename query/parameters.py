@@ -27,7 +27,7 @@ MEASURES = (
 )  # fmt: skip
 FORMATS = ("json", "csv", "ndjson", "parquet", "focus")
 TEXT_CHARS = 1_024
-_CURSOR = re.compile(r"[A-Za-z0-9_-]{0,512}")  # short enough that what it holds cannot nest deeply
+_CURSOR = re.compile(r"[A-Za-z0-9_-]{0,2048}")  # of events and traces it holds the sums of the first page
 _AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
 
 
@@ -166,6 +166,28 @@ class Listed(Asked):
         str, matching(_CURSOR, "not a cursor of ours"), Field(description="`next_cursor` of the page before")
     ] = ""
     format: Annotated[str, one_of(*FORMATS), Field(description="all but json: the whole answer, streamed")] = "json"
+
+
+class TracesQuery(Listed):
+    """traces."""
+
+    sort: Annotated[
+        str,
+        column_of(
+            "started_at", "duration_ms", "spend", "events", "calls", "tokens", "errors", "unpriced_events", "last_seen"
+        ),
+        Field(description="-started_at, newest first, unless said; any other reads the whole window"),
+    ] = ""
+
+
+class EventsQuery(Listed):
+    """events."""
+
+    sort: Annotated[
+        str,
+        column_of("timestamp", "cost", "latency_ms", "time_to_first_token_ms", "tokens"),
+        Field(description="-timestamp, newest first, unless said"),
+    ] = ""
 
 
 class Compared(Listed):

@@ -33,15 +33,15 @@ def _without_users(question: Question, keys: Sequence[Key]) -> bool:
 
 def foldable(question: Question, keys: Sequence[Key]) -> bool:
     """Whether folds hold the answer: by user, of everything, or of one slice: some values of one tag, or some models."""
-    others = [item for item in question.filters if item.field != "user_id"]
-    if len(others) > 1 or any(
-        item.exclude or not (item.field == "model" or _a_tag(item.field, item.values)) for item in others
-    ):
+    if not all(key.fold for key in keys):
         return False
-    models = any(key.name == "model" for key in keys)
-    if models and any(item.field != "model" for item in others):
-        return False  # a slice is of a tag or of a model, not of both
-    return all(key.name in ("user_id", "bucket", "model") or key.rollup == "r.user_id" for key in keys)
+    sliced = [key for key in keys if key.slices]
+    others = [item for item in question.filters if item.field != "user_id"]
+    if len(sliced) + len(others) > 1:  # a slice is of a tag or of a model, not of both
+        return (
+            len(sliced) == len(others) == 1 and sliced[0].name == others[0].field == "model" and not others[0].exclude
+        )
+    return not any(item.exclude or not (item.field == "model" or _a_tag(item.field, item.values)) for item in others)
 
 
 def _a_tag(field: str, values: Sequence[str]) -> bool:

@@ -107,7 +107,7 @@ def parse_question(
         spark=asked("include") == "spark",
         format=asked("format", "json"),
     )
-    width = {("day",): windows.DAY, ("hour",): windows.HOUR}.get(q.group_by)
+    width = {"day": windows.DAY, "hour": windows.HOUR}.get(",".join(q.group_by))
     if width is not None and q.end - q.start > limits.BUCKETS * width:
         raise BadQuestion(f"at most {limits.BUCKETS:,} buckets: use day, or a shorter window", "group_by")
     return q

@@ -114,7 +114,6 @@ class User(Measures):
 
     user_id: str
     top_model: str | None
-    share: float | None = None
     first_seen: Time
     tags: dict[str, str]
     previous: Earlier | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -28,6 +29,17 @@ class Measured:
         seen = max((s for s in (self.seen, other.seen) if s is not None), default=None)
         return Measured(tuple(a + b for a, b in zip(self.sums, other.sums, strict=True)), seen)
 
+    @staticmethod
+    def total(parts: Sequence[Measured]) -> Measured:
+        """The sum of any number, a column at a time."""
+        if not parts:
+            return NOTHING
+        seen = max((m.seen for m in parts if m.seen is not None), default=None)
+        return Measured(
+            tuple(sum(column, _ZERO[place]) for place, column in enumerate(zip(*(m.sums for m in parts), strict=True))),
+            seen,
+        )
+
     def of_tools(self) -> Measured:
         """The same where calls are the calls of tools."""
         sums = list(self.sums)
@@ -35,17 +47,36 @@ class Measured:
         return Measured(tuple(sums), self.seen)
 
 
+_ZERO = tuple(Decimal(0) if name == "cost" else 0 for name in SUMS)
 _PLACE = {name: place for place, name in enumerate(SUMS)}
-NOTHING = Measured(tuple(Decimal(0) if name == "cost" else 0 for name in SUMS), None)
+NOTHING = Measured(_ZERO, None)
 
 
 def read(row: tuple[Any, ...], keys: int) -> Measured:
     """The measures of an answer's row behind its keys; the last column is last_seen."""
     seen = row[-1]
     sums = row[keys : keys + len(SUMS)]
-    return Measured(
-        tuple(Decimal(0) if s is None else s for s in sums), seen if seen is not None and seen > _EPOCH else None
-    )
+    if None in sums:  # of no rows at all
+        sums = tuple(zero if s is None else s for zero, s in zip(_ZERO, sums, strict=True))
+    return Measured(sums, seen if seen is not None and seen > _EPOCH else None)
+
+
+def filled(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as it is shown: its measures, behind its first column, from what it holds as `_m` and `_traces`."""
+    if "_m" not in row or "spend" in row:
+        return {name: value for name, value in row.items() if not name.startswith("_")}
+    own = [(name, value) for name, value in row.items() if not name.startswith("_")]
+    return dict(own[:1]) | measures(row["_m"], row["_traces"]) | dict(own[1:])
+
+
+def measure(row: dict[str, Any], name: str) -> Any:
+    """One column of a row, its measures included, without filling it."""
+    if name in row or "_m" not in row:
+        return row.get(name)
+    m: Measured = row["_m"]
+    if name == "traces":
+        return row["_traces"]
+    return tokens(m) if name == "tokens" else measures(m).get(name)
 
 
 def money(amount: Decimal | None) -> str | None:

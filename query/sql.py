@@ -55,7 +55,7 @@ class Conditions:
     """WHERE conditions with bound values; the same parameters serve raw and rollups."""
 
     def __init__(self, question: Question, keys: Sequence[Key] = ()) -> None:
-        self._by_model = any(key.name == "model" for key in keys)
+        self._slices = next((key.slices for key in keys if key.slices), "")
         self.parameters: dict[str, Any] = {"account": question.account}
         self._filters = question.filters
         for number, item in enumerate(question.filters):
@@ -89,7 +89,7 @@ class Conditions:
         """The slice that the one filter but the user names, or all models, or everything."""
         pairs = ", ".join(f"({at}, {fold})" for at, fold in zip(span.only, span.folds, strict=True))
         parts = [f"span = '{span.source.removesuffix('_folds')}'", f"(toUnixTimestamp(at), fold) IN ({pairs})"]
-        sliced = f"startsWith(slice, '{MODEL_SLICE}')" if self._by_model else "slice = ''"
+        sliced = self._slices or "slice = ''"
         for number, item in enumerate(self._filters):
             if item.field == "user_id":
                 parts.append(self._condition(number, item, raw=False))
@@ -136,24 +136,46 @@ class Key(NamedTuple):
     rollup: str
     raw: str
     by_tag: bool = False  # whether hours by tag have it
+    # In folds: the expression, "" where they do not have it; and the condition on slices that it takes, if it is a part of their name.
+    fold: str = ""
+    slices: str = ""
 
 
 def key_of(name: str, number: int = 0) -> Key:
     """The column of a group_by key; a tag's value is '' where there is none."""
-    if name.startswith("tag."):
+    if name.startswith("tag.") and name != "tag.userId":
         bound = f"{{g{number}:String}}"
 
         def value(tags: str) -> str:
             return f"substring(arrayFirst(t -> startsWith(t, {bound}), {tags}), length({bound}) + 1)"
 
         return Key("key", value("tags"), value("arrayConcat(tags, tags_over)"))
-    column = {"user": "user_id"}.get(name, name)
-    return Key("key", f"r.{column}", f"e.{column}", column != "user_id")
+    return column({"user": "user_id", "tag.userId": "user_id"}.get(name, name))._replace(name="key")
 
 
 def column(name: str) -> Key:
     """A plain column."""
-    return Key(name, f"r.{name}", f"e.{name}", name != "user_id")
+    if name == "user_id":
+        return Key(name, "r.user_id", "e.user_id", fold="r.user_id")
+    if name == "model":
+        model = f"substring(r.slice, {len(MODEL_SLICE) + 1})"
+        return Key(name, "r.model", "e.model", True, fold=model, slices=f"startsWith(slice, '{MODEL_SLICE}')")
+    return Key(name, f"r.{name}", f"e.{name}", True)
+
+
+NOBODY = Key("nobody", "r.user_id = ''", "e.user_id = ''", fold="r.user_id = ''")
+_TAGS = "arrayConcat(e.tags, e.tags_over)"
+
+
+def tag_key(name: str = "") -> Key:
+    """Every `key=value` that an event has, so that the event counts once for each; with a name those of this key (bound: g0)."""
+    if name:
+        mine = "arrayJoin(arrayFilter(t -> startsWith(t, {{g0:String}}), {0}))"
+        return Key(
+            "key", mine.format("r.tags"), mine.format(_TAGS), fold="r.slice", slices="startsWith(slice, {g0:String})"
+        )
+    tags = f"slice != '' AND NOT startsWith(slice, '{MODEL_SLICE}')"
+    return Key("key", "arrayJoin(r.tags)", f"arrayJoin({_TAGS})", fold="r.slice", slices=tags)
 
 
 def bucket_key(bucket: str) -> Key:
@@ -163,13 +185,15 @@ def bucket_key(bucket: str) -> Key:
             "bucket",
             "toUnixTimestamp(toStartOfHour(r.at, {tz:String}))",
             "toUnixTimestamp(toStartOfHour(e.ts, {tz:String}))",
-            by_tag=True,
+            True,
+            "toUnixTimestamp(toStartOfHour(r.at, {tz:String}))",
         )
     return Key(
         "bucket",
         "toUnixTimestamp(toStartOfDay(r.at, {tz:String}))",
         "toUnixTimestamp(toStartOfDay(toDateTime(e.ts), {tz:String}))",
-        by_tag=True,
+        True,
+        "toUnixTimestamp(toStartOfDay(r.at, {tz:String}))",
     )
 
 
@@ -182,6 +206,16 @@ def untraced(question: Question, parts: Sequence[Span]) -> Sql:
         summed, alias = (_RAW_UNTRACED, "e") if table == "events" else ("sum(r.untraced)", "r")
         selects.append(f"SELECT {summed} AS untraced FROM {table} AS {alias} WHERE {conditions.where(span)}")
     return Sql(f"SELECT sum(untraced) FROM ({' UNION ALL '.join(selects)})", conditions.parameters)
+
+
+def with_users(question: Question, keys: Sequence[Key], parts: Sequence[Span]) -> Sql:
+    """The same as measured, and behind last_seen the number of users with an event."""
+    inner = measured(question, [*keys, column("user_id")], parts)
+    names = [key.name for key in keys]
+    columns = [*names, *(f"sum(w.{name}) AS {name}" for name in SUMS), "max(w.last_seen) AS last_seen"]
+    columns.append("countIf(w.user_id != '' AND w.events != 0) AS users")
+    group = f"\nGROUP BY {', '.join(names)}" if keys else ""
+    return Sql(f"SELECT {', '.join(columns)} FROM (\n{inner.text}\n) AS w{group}", inner.parameters)
 
 
 def measured(question: Question, keys: Sequence[Key], parts: Sequence[Span], *, maps: bool = False) -> Sql:
@@ -220,10 +254,7 @@ def _select(span: Span, keys: Sequence[Key], conditions: Conditions, maps: bool)
 
 
 def _of_rollup(key: Key, span: Span) -> str:
-    """A key's expression; in folds a model is the name of a slice."""
-    if key.name == "model" and span.folds:
-        return f"substring(r.slice, {len(MODEL_SLICE) + 1})"
-    return key.rollup
+    return key.fold if span.folds else key.rollup
 
 
 def _nothing(keys: Sequence[Key], shown: Sequence[str]) -> str:
@@ -232,10 +263,12 @@ def _nothing(keys: Sequence[Key], shown: Sequence[str]) -> str:
 
 
 def distinct_traces(question: Question, keys: Sequence[Key]) -> Sql:
-    """Distinct trace ids with a matching event, from the raw table."""
+    """Distinct trace ids with a matching event, from the raw table; an event that a correction took back matches no more."""
     conditions = Conditions(question)
     where = conditions.where(Span("raw", question.start, question.end))
-    columns = [f"{key.raw} AS {key.name}" for key in keys] + ["uniqExact(trace_id) AS traces"]
-    group = f" GROUP BY {', '.join(key.name for key in keys)}" if keys else ""
-    text = f"SELECT {', '.join(columns)} FROM events AS e WHERE {where} AND trace_id != '' AND sign = 1{group}"
-    return Sql(text, conditions.parameters)
+    columns = [f"{key.raw} AS {key.name}" for key in keys]
+    names = [key.name for key in keys]
+    inner = f"SELECT {', '.join([*columns, 'trace_id'])} FROM events AS e WHERE {where} AND trace_id != ''"
+    inner += f" GROUP BY {', '.join([*names, 'trace_id'])} HAVING sum(sign) > 0"
+    group = f" GROUP BY {', '.join(names)}" if keys else ""
+    return Sql(f"SELECT {', '.join([*names, 'count() AS traces'])} FROM ({inner}){group}", conditions.parameters)

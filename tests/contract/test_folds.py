@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from pipeline.schema import Engines, migrate
 from pipeline.store import ClickHouse, open_chdb
 from query.answers import Answers
 from query.question import Question, parse_question
+from query.shapes import filled
 from tests.support.rows import make_rows
 
 HOUR, DAY = 3_600_000_000, 86_400_000_000
@@ -48,9 +50,12 @@ def question(*parameters: tuple[str, str]) -> Question:
     return parse_question("a", [("window", "7d"), *parameters], NOW)
 
 
-def spends(store: ClickHouse, *parameters: tuple[str, str]) -> tuple[dict[str, str], str]:
-    answer = Answers(store).users(question(*parameters))
-    return {row["user_id"]: (row["spend"], row["events"], row["top_model"]) for row in answer["rows"]}, answer["plan"]
+def spends(store: ClickHouse, *parameters: tuple[str, str]) -> tuple[dict[str, tuple[Any, ...]], str]:
+    answers, q = Answers(store), question(*parameters)
+    answer = answers.users(q)
+    tops = answers.top_models(q, [row["user_id"] for row in answer["rows"]])
+    rows = map(filled, answer["rows"])
+    return {row["user_id"]: (row["spend"], row["events"], tops.get(row["user_id"])) for row in rows}, answer["plan"]
 
 
 def test_a_fold_gives_the_same_digits(store: ClickHouse) -> None:

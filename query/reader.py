@@ -1,0 +1,154 @@
+"""What every answer is made of: sums by key from the cheapest exact sources, and how traces are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from pipeline.budgets import OverBudget
+from pipeline.store import Store
+from query import shapes, windows
+from query.folds import Folds
+from query.plan import foldable, name_of, sources
+from query.question import Question
+from query.shapes import NOTHING, Measured
+from query.sql import Conditions, Key, Sql, column, distinct_traces, measured, untraced, with_users
+from query.windows import Span
+
+Answer = dict[str, Any]
+Traces = dict[tuple[Any, ...], int]  # by key
+# A trace is counted where an event matches these, not where it begins: its events differ in them.
+_SPLITTING = frozenset({"provider", "model", "agent", "status"})
+
+
+class Reader:
+    """Reads the store for one question after another."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._over = OverBudget(store)
+        self._folds = Folds(store)
+
+    def rows(
+        self,
+        q: Question,
+        keys: Sequence[Key],
+        *,
+        maps: bool = False,
+        users: bool = False,
+        extra: Answer | None = None,
+        bucket: str | None = None,
+        every_tag: bool = False,
+    ) -> tuple[list[Any], str]:
+        """Key, measures, and what else was asked for (latencies with `maps`, a count with `users`), from the cheapest exact sources.
+
+        And the plan.
+        """
+        whole_days = bucket is None or (bucket == "day" and q.tz == "UTC")
+        raw_only = (bucket is not None and not _whole_hours(q)) or self.needs_raw(q, every_tag)
+        read = [*keys, column("user_id")] if users else keys
+        parts = sources(q, read, whole_days=whole_days, raw_only=raw_only)
+        if not maps and foldable(q, read):
+            parts = self._folds.of(q.account, parts)
+        sql = with_users(q, keys, parts) if users else measured(q, keys, parts, maps=maps)
+        width, plan = len(keys), name_of(parts)
+        found = self._store.select(sql.text, sql.parameters | (extra or {})).rows
+        if maps:
+            return [(row[:width], shapes.read((*row[:-3], row[-1]), width), row[-3], row[-2]) for row in found], plan
+        if users:
+            return [(row[:width], shapes.read(row[:-1], width), int(row[-1])) for row in found], plan
+        return [(row[:width], shapes.read(row, width)) for row in found], plan
+
+    def needs_raw(self, q: Question, every_tag: bool) -> bool:
+        """Whether the question is about a tag key that is over its budget, so that rollups do not have it."""
+        named = {name[4:] for name in (*q.group_by, *(f.field for f in q.filters)) if name.startswith("tag.")}
+        if not named and not every_tag:
+            return False
+        over = self._over.keys(q.account)
+        return bool(over) if every_tag else not named.isdisjoint(over)
+
+    def sum(self, q: Question) -> tuple[Measured, str]:
+        """The sums of everything that is asked for, and the plan that found them."""
+        rows, plan = self.rows(q, [])
+        return (rows[0][1] if rows else NOTHING), plan
+
+    def total(self, q: Question) -> tuple[Answer, str]:
+        """The same as measures, traces counted as the filters ask for."""
+        total, plan = self.sum(q)
+        return shapes.measures(total, self.traces_of(q, total)), plan
+
+    def untraced(self, q: Question) -> str | None:
+        """Spend outside any trace."""
+        sql = untraced(q, sources(q, [], raw_only=self.needs_raw(q, every_tag=False)))
+        return shapes.money(self._store.select(sql.text, sql.parameters).rows[0][0] or Decimal(0))
+
+    def count(self, q: Question) -> int:
+        """Events in all of q's scope, cheaply: asked again and again."""
+        if q.scope:
+            return int(self.sum(q)[0]["events"])
+        rows = self._store.select(
+            "SELECT sum(events) FROM tag_hours WHERE account = {account:String} AND tag = ''", {"account": q.account}
+        ).rows
+        return int(rows[0][0])
+
+    def tag_keys(self, q: Question) -> list[str]:
+        """The tag keys that were ever sent, within the key's scope."""
+        key = "substring(tag, 1, position(tag, '=') - 1)"
+        if not q.scope:
+            sql = Sql(
+                f"SELECT DISTINCT {key} FROM tag_hours WHERE account = {{account:String}} AND tag != ''",
+                {"account": q.account},
+            )
+        else:
+            conditions = Conditions(replace(q, filters=q.scope))
+            where = conditions.where(Span("days", 0, windows.ALL_TIME.end))
+            sql = Sql(
+                f"SELECT DISTINCT {key} FROM (SELECT arrayJoin(r.tags) AS tag FROM usage_days AS r WHERE {where})",
+                conditions.parameters,
+            )
+        return sorted(row[0] for row in self._store.select(sql.text, sql.parameters).rows)
+
+    def first_seen(self, q: Question) -> str | None:
+        """The time of the first event that the filters let through, whatever the window; None when there never was one."""
+        conditions = Conditions(q)
+        where = conditions.where(Span("raw", 0, windows.ALL_TIME.end))
+        count, first = self._store.select(
+            f"SELECT count(), min(ts) FROM events AS e WHERE {where}", conditions.parameters
+        ).rows[0]
+        return shapes.time(first) if count else None
+
+    # --- traces
+
+    def traces_of(self, q: Question, total: Measured) -> int:
+        """Traces of a total."""
+        if (distinct := self.distinct(q, [])) is not None:
+            return distinct.get((), 0)
+        return marked(q, total)
+
+    def distinct(self, q: Question, keys: Sequence[Key], extra: Answer | None = None, group: str = "") -> Traces | None:
+        """Distinct traces with a matching event, by key, where traces are counted so; else None.
+
+        They are under filters of provider, model, agent or status, by these, and for several users asked for together.
+        """
+        users = [f for f in q.filters if f.field == "user_id" and not f.exclude]
+        several = group != "user" and any(len(f.values) > 1 for f in users)
+        if not several and group not in _SPLITTING and not any(f.field in _SPLITTING for f in q.filters):
+            return None
+        sql = distinct_traces(q, keys)
+        rows = self._store.select(sql.text, sql.parameters | (extra or {})).rows
+        return {row[:-1]: int(row[-1]) for row in rows}
+
+
+def marked(q: Question, m: Measured, group: str = "") -> int:
+    """Traces whose first event is among these; of one user, those whose first event of that user is."""
+    one_user = group == "user" or any(f.field == "user_id" and not f.exclude for f in q.filters)
+    return int(m["user_traces"] if one_user else m["traces"])
+
+
+def _whole_hours(q: Question) -> bool:
+    """Whether the zone's days and hours begin at whole UTC hours in the window."""
+    zone = windows.zone_of(q.tz)
+    offsets = {windows.moment(at, zone).utcoffset() for at in (q.start, q.end)}
+    return all(offset is not None and offset.total_seconds() % 3600 == 0 for offset in offsets)

@@ -1,0 +1,180 @@
+"""Traces: found newest first without reading the whole window, or in another order by reading all of it; one by its id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC
+from typing import Any
+
+from pipeline.errors import NotFound
+from pipeline.store import Store
+from query import shapes, windows
+from query.events import Events
+from query.question import Question
+from query.sql import _RAW, SUMS, Conditions, Sql
+from query.windows import ALL_TIME, Span
+
+Answer = dict[str, Any]
+Place = tuple[int, str]  # when a trace begins, unix us, and its id: where it stands among others, newest first
+EVENTS_SHOWN = 10_000  # of one trace
+_FIRST_SLICE = windows.HOUR // 4
+# Columns that traces can be sorted by, as their statement names them.
+SORTED = {
+    "started_at": "started_at", "duration_ms": "duration", "spend": "m_cost", "events": "m_events", "calls": "m_calls",
+    "tokens": "m_input_uncached + m_input_cache_read + m_input_cache_write + m_output", "errors": "m_errors",
+    "unpriced_events": "m_unpriced", "last_seen": "t_last",
+}  # fmt: skip
+
+
+class Traces:
+    """A trace is listed when any of its events is selected, with the numbers of those."""
+
+    def __init__(self, store: Store, events: Events) -> None:
+        self._store, self._events = store, events
+
+    def page(self, q: Question, as_of: int, state: Any = None) -> Answer:
+        """One page, and what the next one needs when there is one: `state`, as the page before gave it in `more`."""
+        if q.sort and (q.sort != "started_at" or not q.descending):
+            return self._sorted(q, as_of, state or 0)
+        return self._newest(q, as_of, (int(state[0]), str(state[1])) if state else None)
+
+    # --- newest first
+
+    def _newest(self, q: Question, as_of: int, after: Place | None) -> Answer:
+        """The page behind `after`: its rows, and the place of the last when there are more.
+
+        Slices of time are read backwards, each as long as all before it; a trace that has an event in one begins there, unless it has
+        an earlier event in the window too.
+        """
+        places: list[Place] = []
+        high = q.end if after is None else after[0] + 1
+        width = _FIRST_SLICE
+        while high > q.start and len(places) <= q.limit:
+            low = max(q.start, high - width)
+            places += self._beginning(q, as_of, low, high, after, q.limit + 1 - len(places))
+            high, width = low, 2 * width
+        shown = places[: q.limit]
+        rows = self._rows(q, as_of, shown) if shown else {}
+        return {"rows": [rows[place[1]] for place in shown], "more": shown[-1] if len(places) > q.limit else None}
+
+    def _beginning(self, q: Question, as_of: int, low: int, high: int, after: Place | None, count: int) -> list[Place]:
+        """The newest `count` of the traces that begin in [low, high), behind `after`."""
+        part = replace(q, window=q.window._replace(start=low, end=high))
+        conditions = Conditions(part)
+        text = f"""SELECT trace_id, toUnixTimestamp64Micro(min(ts)) AS at FROM events AS e
+WHERE {_selected(part, conditions, as_of)}
+GROUP BY trace_id HAVING {_behind("at", after)} ORDER BY at DESC, trace_id LIMIT {{rows:UInt32}} OFFSET {{offset:UInt32}}"""
+        bound = conditions.parameters | _place(after)
+        found: list[Place] = []
+        offset, rows = 0, 2 * count
+        while len(found) < count:
+            told = self._store.select(text, bound | {"rows": rows, "offset": offset}).rows
+            places = [(int(at), trace) for trace, at in told]
+            earlier = self._earlier(q, as_of, low, [trace for _, trace in places])
+            found += [place for place in places if place[1] not in earlier]
+            if len(told) < rows:
+                break
+            offset, rows = offset + rows, 2 * rows
+        return found[:count]
+
+    def _earlier(self, q: Question, as_of: int, low: int, traces: Sequence[str]) -> set[str]:
+        """Those of the traces that have an event in the window before `low`."""
+        if not traces or low <= q.start:
+            return set()
+        part = replace(q, window=q.window._replace(end=low))
+        conditions = Conditions(part)
+        text = f"SELECT DISTINCT trace_id FROM events AS e WHERE {_selected(part, conditions, as_of)} AND trace_id IN {{traces:Array(String)}}"
+        return {row[0] for row in self._store.select(text, conditions.parameters | {"traces": list(traces)}).rows}
+
+    def _rows(self, q: Question, as_of: int, places: Sequence[Place]) -> dict[str, Answer]:
+        part = replace(q, window=q.window._replace(start=max(q.start, min(at for at, _ in places))))
+        sql = _of_traces(part, as_of, "AND trace_id IN {traces:Array(String)}")
+        bound = sql.parameters | {"traces": [trace for _, trace in places]}
+        return {row[0]: _trace(row) for row in self._store.select(sql.text, bound).rows}
+
+    # --- in another order, and all of them
+
+    def _sorted(self, q: Question, as_of: int, offset: int) -> Answer:
+        """By the column of `sort`, ties by id."""
+        sql = _of_traces(q, as_of)
+        order = f"{SORTED[q.sort]} {'DESC' if q.descending else 'ASC'}"
+        if q.sort == "spend":  # unknown is below every amount
+            order = f"m_unpriced > 0 AND m_priced = 0 AND m_cost = 0 {'ASC' if q.descending else 'DESC'}, {order}"
+        text = f"{sql.text} ORDER BY {order}, trace_id LIMIT {int(q.limit) + 1} OFFSET {int(offset)}"
+        rows = self._store.select(text, sql.parameters).rows
+        return {
+            "rows": [_trace(row) for row in rows[: q.limit]],
+            "more": offset + q.limit if len(rows) > q.limit else None,
+        }
+
+    def all(self, q: Question, as_of: int, rows: int) -> Iterator[list[Answer]]:
+        """Every trace, newest first, so many at a time."""
+        sql = _of_traces(q, as_of)
+        after: Place | None = None
+        while True:
+            having = f"HAVING {_behind('toUnixTimestamp64Micro(started_at)', after)}"
+            text = f"{sql.text} {having} ORDER BY started_at DESC, trace_id LIMIT {int(rows)}"
+            found = self._store.select(text, sql.parameters | _place(after), seconds=300).rows
+            yield [_trace(row) for row in found]
+            if len(found) < rows:
+                return
+            after = windows.micros(found[-1][3].replace(tzinfo=UTC)), found[-1][0]
+
+    # --- one
+
+    def trace(self, q: Question, trace_id: str) -> Answer:
+        """With its first EVENTS_SHOWN events in order; windows do not matter. Raises NotFound."""
+        wide = replace(q, window=ALL_TIME)
+        sql = _of_traces(wide, ALL_TIME.end, "AND trace_id = {trace:String}")
+        rows = self._store.select(sql.text, sql.parameters | {"trace": trace_id}).rows
+        if not rows:
+            raise NotFound("no such trace")
+        events = self._events.select(
+            wide, "trace_id = {trace:String}", {"trace": trace_id}, "ts, log_offset", EVENTS_SHOWN, 0
+        )
+        return _trace(rows[0]) | {"events": events}
+
+
+def _selected(q: Question, conditions: Conditions, as_of: int) -> str:
+    """WHERE of the rows that the question's traces are made of."""
+    where = conditions.where(Span("raw", q.start, q.end))
+    return f"{where} AND trace_id != '' AND received_at <= fromUnixTimestamp64Micro({int(as_of)}, 'UTC')"
+
+
+def _behind(at: str, after: Place | None) -> str:
+    return f"({at} < {{at:Int64}} OR ({at} = {{at:Int64}} AND trace_id > {{after:String}}))" if after else "1"
+
+
+def _place(after: Place | None) -> dict[str, Any]:
+    return {"at": after[0], "after": after[1]} if after else {}
+
+
+def _of_traces(q: Question, as_of: int, narrowed: str = "") -> Sql:
+    conditions = Conditions(q)
+    sums = ", ".join(f"{_RAW[name]} AS m_{name}" for name in SUMS)
+    text = f"""SELECT trace_id,
+if(anyIf(name, type = 'trace') != '', anyIf(name, type = 'trace'), anyIf(name, name != '')) AS t_name,
+argMin(user_id, (ts, id)) AS t_user, min(ts) AS started_at,
+max(toUnixTimestamp64Micro(ts) + toInt64(ifNull(latency_ms, 0) * 1000)) - toUnixTimestamp64Micro(min(ts)) AS duration,
+arraySort(mapKeys(mapFilter((m, events) -> m != '' AND events > 0, sumMap(map(toString(model), toInt64(sign)))))) AS models,
+argMin(agent, (ts, id)) AS t_agent, argMin(arrayConcat(tags, tags_over), (ts, id)) AS t_tags, {sums}, max(ts) AS t_last
+FROM events AS e WHERE {_selected(q, conditions, as_of)} {narrowed}
+GROUP BY trace_id"""
+    return Sql(text, conditions.parameters)
+
+
+def _trace(row: tuple[Any, ...]) -> Answer:
+    trace_id, name, user, started, duration, models, agent, tags, *sums = row
+    m = shapes.read(tuple(sums), 0)
+    return {
+        "trace_id": trace_id,
+        "name": name or None,
+        "user_id": user or None,
+        "started_at": shapes.time(started),
+        "duration_ms": round(max(0, duration) / 1000, 3),
+        **shapes.measures(m, 1),
+        "models": list(models),
+        "agent": agent or None,
+        "tags": dict(tag.split("=", 1) for tag in tags),
+    }
