@@ -15,7 +15,7 @@ from pipeline.row import Row
 from pipeline.store import ClickHouse
 from query.answers import Answers
 from query.diagnosis import diagnose
-from query.notices import notices
+from query.notices import _near_misses, notices
 from query.parameters import OverviewQuery
 from query.question import Question, parse_question
 from tests.support.rows import make_rows
@@ -120,6 +120,30 @@ def test_notices_name_what_costs_money_or_trust(store: ClickHouse) -> None:
     put(store, "fine", user_id="u_1", price_status="priced", tags=["org=a"])
     today = datetime.now(UTC).date().isoformat()
     assert notices(Answers(store), store, ask("fine"), today) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("plan", "plann"), ("region", "regiom"), ("plan", "paln"), ("plan", "pan"), ("plan", "Plan"), ("org-id", "orgId"), ("userId", "usreId"),
+        ("team_name", "teamname"), ("tenant", "tennant"), ("userid", "userId"),
+    ],
+)  # fmt: skip
+def test_two_tag_keys_a_letter_apart_are_told(one: str, other: str) -> None:
+    found = _near_misses([one, other, "model"])
+    assert found is not None
+    assert (found["count"], found["items"][0]["name"].split(", ")) == (1, sorted({one, other}))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("plan", "plane2"), ("step1", "step2"), ("v1", "v2"), ("org", "orb"), ("plan", "team"), ("env", "end"), ("date", "data"),
+        ("naplan", "plan"),
+    ],
+)  # fmt: skip
+def test_two_tag_keys_that_mean_two_things_are_not(one: str, other: str) -> None:
+    assert _near_misses([one, other]) is None
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kathmandu"])
