@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,7 @@ from query.parameters import TAG_KEY, Asked, names_of, read, text
 from query.windows import Window
 
 FIELDS = {"userId": "user_id", "provider": "provider", "model": "model", "agent": "agent", "status": "status"}
+_LONG_TAG = re.compile(r"tag\.[A-Za-z0-9_.-]{65,}!?")
 _MOST_FILTERS = 64  # twice the tags that an event may have
 _LAST = 253_370_764_800_000_000  # the year 9999 begins: a zone ahead of UTC has no date for its end
 
@@ -144,14 +146,23 @@ def _value(value: str, field: str) -> str:
 
 
 def _unknown(name: str, allowed: frozenset[str]) -> None:
-    shown = name if TAG_KEY.fullmatch(name) else ""
+    shown = _safe(name)
+    if _LONG_TAG.fullmatch(name):
+        raise BadQuestion("a tag key has at most 64 characters", shown)
     if name.startswith("tags."):
         near = "tag." + name[5:]
         near = near if TAG_KEY.fullmatch(near[4:]) else "tag.KEY"
     else:
         close = difflib.get_close_matches(name, [*allowed, *FIELDS, "tag.KEY"], 1)
         near = close[0] if close else ""
-    raise BadQuestion(f"unknown parameter{f'; did you mean {near}?' if near else ''}", shown or "?")
+    raise BadQuestion(f"unknown parameter{f'; did you mean {near}?' if near else ''}", shown)
+
+
+def _safe(name: str) -> str:
+    """As much of a name as may be repeated; "?" for one that is no name at all."""
+    field = name.removesuffix("!")
+    found = re.match(r"(?:tags?\.)?[A-Za-z0-9_.-]{1,64}", field)
+    return found[0] if found and (found[0] == field or len(found[0]) >= 64) else "?"
 
 
 def _merged(filters: Sequence[tuple[str, str, bool]]) -> list[Filter]:

@@ -141,3 +141,17 @@ async def test_a_name_that_begins_like_a_key_is_a_name(ask: Asker) -> None:  # n
     assert (await ask(f"overview?userId={name}&tag.key=pc_test_x"))["data"]["events"] == 0
     problem, _ = await ask(f"users/{name}", status=404)
     assert problem["detail"] == "this user was never seen"
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (f"tag.{'k' * 65}", f"tag.{'k' * 64}"), (f"tag.{'k' * 300}!", f"tag.{'k' * 64}"), ("tags.plan", "tags.plan"), ("windw", "windw"),
+        ("tag.", "tag."), ("tag.a%27b", "?"), ("%3Cscript%3E", "?"), ("w" * 80, "w" * 64), ("limit!", "limit"), ("", "?"), ("tag.a%0A", "?"),
+    ],
+)  # fmt: skip
+async def test_a_parameter_that_is_refused_is_named_as_far_as_it_may_be(ask: Asker, given: str, named: str) -> None:  # noqa: F811
+    problem, _ = await ask(f"users?{given}=1", status=400)
+    assert problem["errors"][0]["parameter"] == named
+    if named.endswith("k" * 64):
+        assert problem["detail"] == "a tag key has at most 64 characters"
