@@ -58,6 +58,11 @@ class Settings(BaseSettings):
     questions_per_minute: int = Field(
         limits.QUESTIONS_PER_MINUTE, ge=1, description="with one key, in each query service"
     )
+    ingest_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s/?#]+(/[^\s?#]*)?)?$",
+        description="where SDKs send, as they reach it: the dashboard tells it to who installs one",
+    )
     path_prefix: str = Field(
         "", pattern="^(/[A-Za-z0-9._~-]+)*$", description="the path under which a proxy serves the pages"
     )

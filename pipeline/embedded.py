@@ -191,7 +191,8 @@ def _add_query(app: web.Application, embedded: Embedded, book: KeyBook, prices: 
     sessions = Sessions(secret, Ended(embedded.store), verify, admin.now_us, links)
     add_query_routes(
         app, embedded.store, authenticate, clock=admin.now_us, cursor_secret=secret, prices=prices, sessions=sessions,
-        embeds=Embeds(secret, verify, admin.now_us), embedded=True, path_prefix=settings.path_prefix, questions_per_minute=settings.questions_per_minute,
+        embeds=Embeds(secret, verify, admin.now_us), embedded=True, ingest_url=settings.ingest_url,
+        path_prefix=settings.path_prefix, questions_per_minute=settings.questions_per_minute,
     )  # fmt: skip
     return links
 

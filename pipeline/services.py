@@ -112,7 +112,7 @@ def run_query(settings: Settings) -> None:
     app = create_query_app(
         store, authenticate, clock=admin.now_us, cursor_secret=secret, prices=PriceBook(),
         sessions=Sessions(secret, Ended(store), verify, admin.now_us), embeds=Embeds(secret, verify, admin.now_us),
-        path_prefix=settings.path_prefix, questions_per_minute=settings.questions_per_minute,
+        ingest_url=settings.ingest_url, path_prefix=settings.path_prefix, questions_per_minute=settings.questions_per_minute,
     )  # fmt: skip
     asyncio.run(
         serve(app, settings.host, settings.port, metrics_port=settings.metrics_port, metrics_host=settings.metrics_host)

@@ -24,7 +24,7 @@ from query import compare, formats, openapi, rows
 from query.answers import Answers
 from query.diagnosis import diagnose
 from query.embed import Embeds
-from query.entry import Authenticate, Entry, credential_of, tell_rate
+from query.entry import Authenticate, Entry, credential_of, origin_of, tell_rate
 from query.events import Events
 from query.meta import Meta, unpriced
 from query.notices import notices
@@ -86,8 +86,11 @@ class QueryService:
         sessions: Sessions | None = None,
         embeds: Embeds | None = None,
         embedded: bool = False,
+        ingest_url: str = "",
+        path_prefix: str = "",
         questions_per_minute: int = limits.QUESTIONS_PER_MINUTE,
     ) -> None:
+        """`ingest_url`: where SDKs send; an embedded server that is not told takes events where it answers questions."""
         self._entry = Entry(authenticate, sessions, embeds, Rate(questions_per_minute, time.monotonic))
         self._clock = clock
         self._answers = Answers(store)
@@ -100,6 +103,7 @@ class QueryService:
         self._watermarks = Watermarks(self._answers, self._meta, clock)
         self._pages = Pages(cursor_secret)
         self._prices, self._sessions, self._embeds, self._embedded = prices, sessions, embeds, embedded
+        self._ingest_url, self._path_prefix = ingest_url, path_prefix
 
     def routes(self) -> list[web.RouteDef]:
         """Every path; ids are matched with slashes, braces and newlines in them."""
@@ -153,11 +157,13 @@ class QueryService:
     async def me(self, request: web.Request) -> web.Response:
         """GET /v1/me: whose data this is, and what may be seen of it."""
         asker: Principal = await self._entry.admit(request)
+        own = origin_of(request) if self._embedded else None
         told = {
             "account": asker.account, "name": asker.settings.name, "live": asker.key.live, "scopes": sorted(asker.scopes),
             "restriction": {"tag." + key: value for key, value in asker.restriction}, "privacy": asker.settings.privacy,
             "version": importlib.metadata.version("percapita-server"), "price_book": self._prices.version,
             "prices_as_of": self._prices.newest or None, "wording": asker.wording, "show_prompts": asker.content, "embedded": self._embedded,
+            "ingest_url": self._ingest_url or (own and own + self._path_prefix),
         }  # fmt: skip
         return web.json_response(told, headers={"Cache-Control": "private, no-cache"})
 
@@ -425,7 +431,7 @@ def add_query_routes(
     app: web.Application, store: Store, authenticate: Authenticate, *, path_prefix: str = "", **given: Any
 ) -> None:
     """Mount the query service's routes and the dashboard's pages. Keywords as `QueryService`."""
-    app.router.add_routes(QueryService(store, authenticate, **given).routes())
+    app.router.add_routes(QueryService(store, authenticate, path_prefix=path_prefix, **given).routes())
     app.on_response_prepare.append(tell_rate)
     embeds: Embeds | None = given.get("embeds")
     app.router.add_routes(Site.find(path_prefix, embeds.origins if embeds is not None else None).routes())

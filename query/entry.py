@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from query.rate import Rate
 from query.sessions import Sessions
 
 HEADERS = web.RequestKey("headers", dict[str, str])  # of the answer, known once we know who asks
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]{1,253})(:[0-9]{1,5})?")
 Authenticate = Callable[[str], Awaitable[Any]]
 
 
@@ -44,6 +46,14 @@ class Entry:
         if self._sessions is None or "Authorization" in request.headers:
             return await self._authenticate(bearer(request))
         return await self._sessions.who(request)
+
+
+def origin_of(request: web.Request) -> str | None:
+    """Where the client reaches us, as it says, before any path."""
+    if not _HOST.fullmatch(request.host):
+        return None
+    forwarded = request.headers.get("X-Forwarded-Proto", "").split(",")[0].strip()
+    return f"{'https' if forwarded == 'https' else request.scheme}://{request.host}"
 
 
 async def tell_rate(request: web.Request, answer: web.StreamResponse) -> None:

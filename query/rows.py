@@ -433,6 +433,7 @@ class Me(Shape):
     wording: str
     show_prompts: bool
     embedded: bool
+    ingest_url: str | None = Field(description="where SDKs send; null: this server was not told")
 
 
 class SignIn(Shape):

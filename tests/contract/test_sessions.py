@@ -177,3 +177,41 @@ async def test_a_key_that_asks_too_often_is_told_when_to_ask_again(service: Serv
             assert answer.headers["RateLimit-Policy"] == '"key";q=1200;w=60'
             left.append(answer.headers["RateLimit"].split(";")[1])
     assert left == ["r=1199", "r=1198", "r=1197"]
+
+
+@pytest.mark.parametrize(
+    ("given", "headers", "told"),
+    [
+        ({}, {}, None),
+        ({"ingest_url": "https://in.example.com"}, {}, "https://in.example.com"),
+        ({"embedded": True}, {}, "http://{address}"),
+        (
+            {"embedded": True, "path_prefix": "/percapita"},
+            {"X-Forwarded-Proto": "https"},
+            "https://{address}/percapita",
+        ),
+        ({"embedded": True}, {"Host": "[::1]:8900"}, "http://[::1]:8900"),
+        ({"embedded": True}, {"Host": 'a"<b>'}, None),
+        ({"embedded": True, "ingest_url": "https://in.example.com/x"}, {}, "https://in.example.com/x"),
+    ],
+)
+async def test_me_says_where_sdks_send(
+    store: ClickHouse, tmp_path: Path, given: dict[str, Any], headers: dict[str, str], told: str | None
+) -> None:
+    keys = FileKeys(tmp_path / "keys.json")
+    read = admin.create_account(keys, "Fieldnote")["keys"]["read"]
+
+    async def authenticate(token: str) -> Any:
+        return KeyBook(keys).verify(token, "read", admin.now_us())
+
+    app = create_query_app(store, authenticate, clock=admin.now_us, cursor_secret=SECRET, prices=PriceBook(), **given)
+    runner = HardenedRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    address = f"127.0.0.1:{runner.addresses[0][1]}"
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"http://{address}/v1/me", headers={"Authorization": f"Bearer {read}", **headers}) as answer,
+    ):
+        assert (await answer.json())["ingest_url"] == (told and told.format(address=address))
+    await runner.cleanup()
