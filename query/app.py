@@ -43,7 +43,7 @@ from query.parameters import (
     UserQuery,
     UsersQuery,
 )
-from query.question import Question, parse_question
+from query.question import Question, parse_question, safe
 from query.rate import Rate
 from query.sessions import Sessions
 from query.site import Site
@@ -178,6 +178,9 @@ class QueryService:
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/me/stream: the watermark, pushed when data moved."""
         q, _ = await self._ask(request, Asked)
+        if request.query:
+            name = safe(next(iter(request.query)))
+            raise BadQuestion("the stream takes no parameters: it tells of all that the key may read", name)
         return await self._watermarks.serve(request, q, lambda: self._entry.known(request))
 
     # --- answers that are one object

@@ -146,7 +146,7 @@ def _value(value: str, field: str) -> str:
 
 
 def _unknown(name: str, allowed: frozenset[str]) -> None:
-    shown = _safe(name)
+    shown = safe(name)
     if _LONG_TAG.fullmatch(name):
         raise BadQuestion("a tag key has at most 64 characters", shown)
     if name.startswith("tags."):
@@ -158,7 +158,7 @@ def _unknown(name: str, allowed: frozenset[str]) -> None:
     raise BadQuestion(f"unknown parameter{f'; did you mean {near}?' if near else ''}", shown)
 
 
-def _safe(name: str) -> str:
+def safe(name: str) -> str:
     """As much of a name as may be repeated; "?" for one that is no name at all."""
     field = name.removesuffix("!")
     found = re.match(r"(?:tags?\.)?[A-Za-z0-9_.-]{1,64}", field)

@@ -88,6 +88,15 @@ async def test_a_restricted_key_hears_of_its_scope_alone(service: Service, store
         assert (await anext(marks(answer)))["events"] == 2
 
 
+@pytest.mark.parametrize("name", ["userId", "tag.org", "window", "tz", "provider!", "nonsense"])
+async def test_a_stream_takes_no_parameter_and_ignores_none(service: Service, name: str) -> None:
+    value = {"window": "7d", "tz": "UTC"}.get(name, "x")
+    headers = {"Authorization": "Bearer watched"}
+    async with service.http.get(service.url, params={name: value}, headers=headers) as answer:
+        assert answer.status == 400
+        assert (await answer.json(content_type=None))["errors"][0]["parameter"] == name.rstrip("!")
+
+
 async def test_a_stream_ends_with_its_key(service: Service, store: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "CHECK_SECONDS", 0.5)
     async with watch(service, "ending") as answer:
