@@ -6,31 +6,50 @@ The tables are made once and kept under .build/bench/, some 9 GB; `python -m ben
 from __future__ import annotations
 
 import argparse
+import asyncio
 import hashlib
+import http.client
+import json
+import re
 import shutil
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
+from types import SimpleNamespace
+from typing import Any
 
-from bench.common import ROOT
-from bench.made_up import VALUES, events_sql
+from aiohttp import web
+
+from bench.common import ROOT, result, table
+from bench.made_up import ACCOUNT, VALUES, events_sql
 from consumers.difference import ROLLUPS, truth
-from pipeline.schema import Engines, migrate, migrations
+from consumers.fold import Folder
+from pipeline import limits
+from pipeline.schema import Engines, Migration, migrate, migrations
 from pipeline.store import ClickHouse, open_chdb
+from query.app import QueryService
 from query.windows import DAY, HOUR
 
 DAYS = 28
 NOW = 1_795_132_800_000_000 + 10 * HOUR + 17 * HOUR // 60  # a morning in November 2026, at no whole hour
 COUNT = 100_000_000
 _CHUNK = 1_000_000
+_REPEATS, _RAW_REPEATS = 40, 3
 
 
 def loaded(count: int) -> Path:
     """The folder of a database with so many events in the 28 days before NOW; made when it is not there, or is of other tables."""
     folder = ROOT / ".build" / "bench" / f"queries-{count}"
     stamp = folder / "complete"
-    made_of = hashlib.sha256("".join([*(m.text for m in migrations()), *VALUES.values()]).encode()).hexdigest()
+    made_of = hashlib.sha256("".join([*(m.text for m in _filled()), *VALUES.values()]).encode()).hexdigest()
     if stamp.exists() and stamp.read_text() == made_of:
+        store = open_chdb(folder / "data")
+        migrate(store, Engines())
+        store.close()
         return folder
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -40,6 +59,11 @@ def loaded(count: int) -> Path:
     store.close()
     stamp.write_text(made_of)
     return folder
+
+
+def _filled() -> list[Migration]:
+    """The tables that are filled, and their views."""
+    return [m for m in migrations() if re.search(r"events|usage_|tag_hours", m.name)]
 
 
 def _load(store: ClickHouse, count: int) -> None:
@@ -70,6 +94,147 @@ def _load(store: ClickHouse, count: int) -> None:
         say(rollup.table)
     for name in sorted(views):
         store.execute(views[name])
+
+
+def run(scale: float) -> None:
+    """100M events at scale 1."""
+    count = int(COUNT * scale)
+    folder = loaded(count)
+    store = open_chdb(folder / "data")
+    _fold(store)
+    _sizes(store, count)
+    with _served(store, raw=False) as ours, _served(store, raw=True) as raw:
+        rows: list[tuple[Any, ...]] = [("ms over HTTP", "p50", "p95", "goal p95", "raw, p50", "plan")]
+        worst = 0.0
+        trace = ours.ask("traces?limit=50")["data"][20]["trace_id"]
+        for name, (path, goal, beside) in _questions(trace).items():
+            answer, plan = ours.answer(path)
+            if answer != raw.answer(beside or path)[0]:
+                raise SystemExit(f"{name}: raw gives another answer")
+            taken = ours.milliseconds(path, _REPEATS)
+            p50, p95 = median(taken), sorted(taken)[int(0.95 * len(taken))]
+            rows.append((name, p50, p95, goal or "", median(raw.milliseconds(beside or path, _RAW_REPEATS)), plan))
+            worst = max(worst, p95 / goal if goal else 0.0)
+        table(f"28 days with {count:,} events of 20,000 users and 200 orgs; both answers agree", rows)
+    store.close()
+    result("B5", worst, 1.0, f"{count} events", unit="the largest p95 as a part of its goal")
+
+
+def _questions(trace: str) -> dict[str, tuple[str, float, str]]:
+    """Name -> what is asked, its goal in ms (0: none is set), and what is asked of raw rows beside it when that is another question."""
+    return {
+        "Users": ("users", 100, ""),
+        "Users, sorted by calls": ("users?sort=-calls", 100, ""),
+        "Overview": ("overview", 50, ""),
+        "Overview by day": ("overview?group_by=day", 0, ""),
+        "Users, org (0.5 %)": ("users?tag.org=o17", 150, ""),
+        "Users, plan (33 %)": ("users?tag.plan=pro", 150, ""),
+        "Overview, plan": ("overview?tag.plan=pro", 150, ""),
+        "Users, two tags": ("users?tag.plan=pro&tag.feature=chat", 400, ""),
+        "Overview, two tags": ("overview?tag.plan=pro&tag.feature=chat", 400, ""),
+        "Trace list": ("traces", 150, ""),
+        "Trace list of an org": ("traces?tag.org=o17", 150, ""),
+        "One trace": (f"traces/{trace}", 30, ""),
+        "One user": ("users/user_123", 0, ""),
+        "Values of a tag": ("tags/plan", 0, ""),
+    }
+
+
+def _fold(store: ClickHouse) -> None:
+    """As the auditor does, until nothing is stale."""
+    folder, began, spans = Folder(store), time.monotonic(), 0
+    back = int(time.time() - NOW / 1e6) + (DAYS + 1) * 86_400
+    folder.look(back_seconds=back)
+    while folded := folder.look(back_seconds=back):
+        spans += folded
+        print(f"  {spans} hours and days folded after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    limits.FOLD_AGE_SECONDS = 0
+
+
+def _sizes(store: ClickHouse, count: int) -> None:
+    held = store.select(
+        "SELECT table, sum(rows), sum(bytes_on_disk) FROM system.parts WHERE active AND database = currentDatabase() "
+        "GROUP BY table HAVING sum(rows) > 1000 ORDER BY sum(bytes_on_disk) DESC"
+    ).rows
+    table(
+        "On disk",
+        [("", "rows", "bytes an event"), *((name, int(rows), int(size) / count) for name, rows, size in held)],
+    )
+
+
+class _Asker:
+    """Asks a query service; each question a second later than the one before, so that none is quite the same."""
+
+    def __init__(self, port: int, clock: Iterator[int]) -> None:
+        self._http = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
+        self._clock = clock
+
+    def ask(self, path: str) -> Any:
+        self._http.request("GET", f"/v1/me/ai-apps/{path}", headers={"Authorization": "Bearer bench"})
+        answer = self._http.getresponse()
+        body = answer.read()
+        if answer.status != 200:
+            raise SystemExit(f"{path}: {answer.status} {body.decode()[:500]}")
+        return json.loads(body)
+
+    def answer(self, path: str) -> tuple[Any, str]:
+        """Everything but `meta` and the cursor, at one time of the clock."""
+        told = self.ask(path)
+        told.pop("next_cursor", None)
+        return told, told.pop("meta")["plan"]
+
+    def milliseconds(self, path: str, times: int) -> list[float]:
+        taken = []
+        for _ in range(times):
+            next(self._clock)
+            began = time.perf_counter()
+            self.ask(path)
+            taken.append(1e3 * (time.perf_counter() - began))
+        return taken
+
+
+@contextmanager
+def _served(store: ClickHouse, *, raw: bool) -> Iterator[_Asker]:
+    """A query service over HTTP in a thread of its own; with `raw` every answer comes from the raw table."""
+    at = [NOW]
+
+    def clock() -> Iterator[int]:
+        while True:
+            at[0] += 1_000_000
+            yield at[0]
+
+    async def authenticate(_: Any) -> Any:
+        return SimpleNamespace(account=ACCOUNT, restriction=(), content=True, key=SimpleNamespace(id="bench"))
+
+    service = QueryService(
+        store, authenticate, clock=lambda: at[0], cursor_secret=b"bench", prices=SimpleNamespace(version="bench", newest=""),
+        questions_per_minute=10**9,
+    )  # fmt: skip
+    if raw:
+        service.answer_from_raw()
+    app = web.Application()
+    app.router.add_routes(service.routes())
+    loop, ready = asyncio.new_event_loop(), threading.Event()
+    ports: list[int] = []
+
+    async def serve() -> None:
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        ports.append(runner.addresses[0][1])
+        ready.set()
+
+    def work() -> None:
+        loop.run_until_complete(serve())
+        loop.run_forever()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    ready.wait()
+    yield _Asker(ports[0], clock())
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
 
 
 def main() -> None:

@@ -105,6 +105,11 @@ class QueryService:
         self._prices, self._sessions, self._embeds, self._embedded = prices, sessions, embeds, embedded
         self._ingest_url, self._path_prefix = ingest_url, path_prefix
 
+    def answer_from_raw(self) -> None:
+        """Read every answer from the raw table: what a benchmark measures beside the rollups."""
+        self._answers.raw_alone = True
+        self._traces.whole_window = True
+
     def routes(self) -> list[web.RouteDef]:
         """Every path; ids are matched with slashes, braces and newlines in them."""
         anything = r"{id:(?s:.+)}"
@@ -223,7 +228,10 @@ class QueryService:
         """GET traces/{id}."""
         q, _ = await self._ask(request, Asked)
         data = await asyncio.to_thread(self._traces.trace, q, request.match_info["id"])
-        return await self._send(request, q, {"data": data, "plan": "raw"})
+        warning = data.pop("_warning", "")
+        return await self._send(
+            request, q, {"data": data, "plan": "raw"}, more={"warnings": [warning]} if warning else {}
+        )
 
     async def event(self, request: web.Request) -> web.Response:
         """GET events/{id}."""

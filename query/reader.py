@@ -30,6 +30,7 @@ class Reader:
         self._store = store
         self._over = OverBudget(store)
         self._folds = Folds(store)
+        self.raw_alone = False
 
     def rows(
         self,
@@ -63,6 +64,8 @@ class Reader:
 
     def needs_raw(self, q: Question, every_tag: bool) -> bool:
         """Whether the question is about a tag key that is over its budget, so that rollups do not have it."""
+        if self.raw_alone:
+            return True
         named = {name[4:] for name in (*q.group_by, *(f.field for f in q.filters)) if name.startswith("tag.")}
         if not named and not every_tag:
             return False

@@ -32,9 +32,12 @@ class Traces:
 
     def __init__(self, store: Store, events: Events) -> None:
         self._store, self._events = store, events
+        self.whole_window = False
 
     def page(self, q: Question, as_of: int, state: Any = None) -> Answer:
         """One page, and what the next one needs when there is one: `state`, as the page before gave it in `more`."""
+        if self.whole_window:
+            return self._sorted(replace(q, sort=q.sort or "started_at"), as_of, state or 0)
         if q.sort and (q.sort != "started_at" or not q.descending):
             return self._sorted(q, as_of, state or 0)
         return self._newest(q, as_of, (int(state[0]), str(state[1])) if state else None)
@@ -133,7 +136,12 @@ GROUP BY trace_id HAVING {_behind("at", after)} ORDER BY at DESC, trace_id LIMIT
         events = self._events.select(
             wide, "trace_id = {trace:String}", {"trace": trace_id}, "ts, log_offset", EVENTS_SHOWN, 0
         )
-        return _trace(rows[0]) | {"events": events}
+        told = _trace(rows[0])
+        if told["events"] > len(events) == EVENTS_SHOWN:
+            told["_warning"] = (
+                f"of {told['events']:,} events the first {EVENTS_SHOWN:,} are told; `events` has them all"
+            )
+        return told | {"events": events}
 
 
 def _selected(q: Question, conditions: Conditions, as_of: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 import urllib.parse
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -424,6 +424,66 @@ async def test_rows_rest_and_sums_stand_beside_those_of_the_window_before(ask: A
         assert sum(row[name] for row in before["data"]) == sum(p[name] for p in shown) + both["rest"]["previous"][name]
     spends = [Decimal(row["spend"] or 0) for row in before["data"]]
     assert sum(spends) == sum(Decimal(p["spend"] or 0) for p in shown) + Decimal(both["rest"]["previous"]["spend"] or 0)
+
+
+TRACE_QUESTIONS: dict[str, Callable[[Row], bool]] = {
+    "": lambda row: True,
+    "&tag.plan=pro": lambda row: "plan=pro" in row.tags,
+    "&userId=ada&status=error": lambda row: row.user_id == "ada" and row.status == "error",
+    "&model=no-such": lambda row: False,
+}
+
+
+async def trace_pages(ask: Asker, question: str) -> AsyncIterator[dict[str, Any]]:
+    cursor = ""
+    while True:
+        page = await ask(f"traces?from={instant(NOW - 20 * DAY)}&to={instant(NOW)}&{question}{cursor}")
+        yield page
+        if page["next_cursor"] is None:
+            return
+        cursor = f"&cursor={page['next_cursor']}"
+
+
+@pytest.mark.parametrize("filters", TRACE_QUESTIONS)
+async def test_traces_come_newest_first_to_the_last_one(ask: Asker, filters: str) -> None:
+    keep = TRACE_QUESTIONS[filters]
+    rows = [row for row in ROWS["a"] if NOW - 20 * DAY <= row.ts < NOW and row.trace_id and keep(row)]
+    by_trace = grouped(rows, lambda row: row.trace_id)
+    expected = sorted(by_trace, key=lambda trace: (-min(row.ts for row in by_trace[trace]), trace))
+    pages = [page async for page in trace_pages(ask, f"limit=170{filters}")]
+    told = [trace for page in pages for trace in page["data"]]
+    assert [trace["trace_id"] for trace in told] == expected
+    for trace in told:
+        of_trace = sums(by_trace[trace["trace_id"]])
+        assert (trace["events"], trace["tokens"]) == (of_trace["events"], of_trace["tokens"])
+        assert (trace["spend"] is None) == (of_trace["spend"] is None)
+        assert Decimal(trace["spend"] or 0) == (of_trace["spend"] or 0)
+    assert all(page["totals"] == pages[0]["totals"] for page in pages)
+
+
+@pytest.mark.parametrize("column", ["-spend", "spend", "-duration_ms", "-tokens", "started_at", "-errors"])
+async def test_traces_are_sorted_by_what_is_asked_for(ask: Asker, column: str) -> None:
+    name, sign = column.removeprefix("-"), -1 if column.startswith("-") else 1
+    told = [trace async for page in trace_pages(ask, f"limit=500&sort={column}") for trace in page["data"]]
+
+    def value(trace: dict[str, Any]) -> Any:
+        if name == "started_at":
+            return datetime.fromisoformat(trace[name]).timestamp()
+        return Decimal(-1 if trace[name] is None else trace[name])
+
+    assert [trace["trace_id"] for trace in told] == [
+        trace["trace_id"] for trace in sorted(told, key=lambda trace: (sign * value(trace), trace["trace_id"]))
+    ]
+    assert len({trace["trace_id"] for trace in told}) == len(told) > 500
+
+
+async def test_events_are_sorted_by_what_is_asked_for(ask: Asker) -> None:
+    costs = [event["cost"] for event in (await ask("events?window=28d&limit=1000&sort=-cost"))["data"]]
+    known = [Decimal(cost) for cost in costs if cost is not None]
+    rows = [row.cost for row in ROWS["a"] if NOW - 28 * DAY <= row.ts < NOW and row.cost is not None]
+    assert known == sorted(rows, reverse=True)[:1000]
+    slowest = (await ask("events?window=28d&limit=1&sort=-latency_ms"))["data"][0]
+    assert slowest["latency_ms"] == max(row.latency_ms or 0 for row in ROWS["a"] if NOW - 28 * DAY <= row.ts < NOW)
 
 
 async def test_a_trace_has_the_name_of_its_block(ask: Asker, store: ClickHouse) -> None:
