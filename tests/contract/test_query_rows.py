@@ -1,0 +1,159 @@
+"""Answers over a few rows made by hand: tenants, corrections, tools that cost, traces of several users."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from pipeline.errors import NotFound
+from pipeline.row import Row
+from pipeline.schema import Engines, migrate
+from pipeline.store import ClickHouse, open_chdb
+from query import compare
+from query.answers import Answers
+from query.events import Events
+from query.parameters import Asked, OverviewQuery, UsersQuery
+from query.question import Question, parse_question
+from query.tags import Tags
+from query.traces import Traces
+from tests.support.rows import make_rows
+
+HOUR, DAY = 3_600_000_000, 86_400_000_000
+NOW = 1_795_132_800_000_000 + 10 * HOUR
+BLANK = make_rows("a", 1, 1, NOW - DAY, NOW)[0]._replace(
+    type="llm", trace_id="", user_id="", tags=[], provider="openai", model="gpt-4o", agent="", tool_name="", status="ok",
+    input_uncached=1, input_cache_read=0, output=1, cost=Decimal("0.5"), price_status="priced", is_trace_start=0, is_user_trace_start=0,
+)  # fmt: skip
+
+
+def made() -> list[Row]:
+    rows: list[Row] = []
+
+    def add(at: int, **given: Any) -> Row:
+        number = len(rows) + 1
+        row = BLANK._replace(
+            ts=at, received_at=at, id=f"00000000-0000-0000-0000-{number:012}", log_offset=number, **given
+        )
+        rows.append(row)
+        return row
+
+    # One user of two tenants.
+    add(NOW - 20 * DAY, user_id="shared", tags=["org=t1"], trace_id="s1", is_trace_start=1, is_user_trace_start=1)
+    add(NOW - 2 * DAY, user_id="shared", tags=["org=t2"], trace_id="s2", is_trace_start=1, is_user_trace_start=1)
+    # An estimate of one provider that another's event replaced.
+    old = add(NOW - 3 * DAY, user_id="fixed", trace_id="c1", is_trace_start=1, is_user_trace_start=1, usage_estimated=1)
+    rows.append(old._replace(sign=-1, log_row=1, received_at=old.received_at + 5))
+    add(NOW - 3 * DAY, user_id="fixed", trace_id="c1", provider="anthropic", model="claude-sonnet-5", cost=Decimal("0.7"),
+        is_trace_start=1, is_user_trace_start=1)  # fmt: skip
+    # A tool that costs, one that does not, and a line of log.
+    tool = {"type": "tool", "provider": "", "model": "", "user_id": "tooler", "trace_id": "tools"}
+    add(
+        NOW - 4 * DAY,
+        **tool,
+        tool_name="paid",
+        cost=Decimal("0.01"),
+        price_status="reported",
+        is_trace_start=1,
+        is_user_trace_start=1,
+    )
+    add(NOW - 4 * DAY + 1, **tool, tool_name="free", cost=None, price_status="none")
+    add(NOW - 4 * DAY + 2, **tool | {"type": "log"}, cost=None, price_status="none")
+    # A trace of two users and two providers.
+    add(NOW - 5 * DAY, user_id="one", trace_id="both", tags=["plan=pro"], is_trace_start=1, is_user_trace_start=1)
+    add(NOW - 5 * DAY + 1, user_id="two", trace_id="both", provider="anthropic", model="claude-sonnet-5", tags=["plan=free"],
+        is_user_trace_start=1)  # fmt: skip
+    return rows
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
+    opened = open_chdb(tmp_path_factory.mktemp("store"))
+    migrate(opened, Engines())
+    opened.insert("events", Row._fields, list(zip(*made(), strict=True)))
+    yield opened
+    opened.close()
+
+
+def question(
+    *parameters: tuple[str, str], takes: type[Asked] = UsersQuery, scope: tuple[tuple[str, str], ...] = ()
+) -> Question:
+    return parse_question("a", [("window", "28d"), *parameters], NOW, takes=takes, restriction=scope)
+
+
+def rows_of(answer: dict[str, Any], name: str) -> dict[Any, dict[str, Any]]:
+    return {row[name]: compare.shown(row) for row in answer["rows"]}
+
+
+def test_a_tenant_is_not_told_when_its_user_was_first_seen_elsewhere(store: ClickHouse) -> None:
+    answers = Answers(store)
+    assert answers.user(question(scope=(("org", "t2"),)), "shared")["data"]["first_seen"].startswith("2026-11-18")
+    assert answers.user(question(), "shared")["data"]["first_seen"].startswith("2026-10-31")
+    with pytest.raises(NotFound):
+        answers.user(question(scope=(("org", "t3"),)), "shared")
+
+
+def test_a_user_whom_a_filter_leaves_nothing_of_has_zeros(store: ClickHouse) -> None:
+    for parameters in ([("tag.org", "t9")], [("tag.org!", "t1"), ("tag.org!", "t2")], [("provider", "mystery")]):
+        data = Answers(store).user(question(*parameters), "shared")["data"]
+        assert (data["events"], data["spend"], data["top_model"]) == (0, "0", None)
+
+
+def test_what_a_correction_took_back_is_nowhere(store: ClickHouse) -> None:
+    answers = Answers(store)
+    gone = answers.overview(question(("userId", "fixed"), ("provider", "openai"), takes=OverviewQuery))["data"]
+    assert (gone["events"], gone["users"], gone["traces"], gone["spend"]) == (0, 0, 0, "0")
+    by_model = answers.overview(question(("userId", "fixed"), ("group_by", "model"), takes=OverviewQuery))
+    assert {key: row["traces"] for key, row in rows_of(by_model, "key").items()} == {"claude-sonnet-5": 1}
+    assert set(rows_of(answers.models(question(("userId", "fixed"))), "model")) == {"claude-sonnet-5"}
+    trace = Traces(store, Events(store)).trace(question(), "c1")
+    assert (trace["models"], len(trace["events"]), trace["spend"]) == (["claude-sonnet-5"], 1, "0.7")
+
+
+def test_a_tool_that_costs_does_not_take_events_of_no_model_with_it(store: ClickHouse) -> None:
+    answer = Answers(store).models(question(("userId", "tooler")))
+    assert rows_of(answer, "model")[None]["events"] == 1
+    assert answer["unattributed"]["events"] == 2
+
+
+def test_traces_are_counted_as_the_filters_ask_for(store: ClickHouse) -> None:
+    answers, tags = Answers(store), Tags(Answers(store))
+    # Where an event matches: the second event of the trace has the plan `free`, of another provider than its first.
+    of_anthropic = question(("provider", "anthropic"))
+    assert rows_of(tags.values(of_anthropic, "plan"), "value")["free"]["traces"] == 1
+    assert rows_of(tags.keys(of_anthropic), "key")["plan"]["traces"] == 1
+    grouped = answers.overview(question(("provider", "anthropic"), ("group_by", "tag.plan"), takes=OverviewQuery))
+    assert {key: row["traces"] for key, row in rows_of(grouped, "key").items()} == {"free": 1, None: 1}
+    # Of one user where the user's first event is; of two together, once.
+    assert answers.overview(question(("userId", "two"), takes=OverviewQuery))["data"]["traces"] == 1
+    assert answers.overview(question(("userId", "one"), ("userId", "two"), takes=OverviewQuery))["data"]["traces"] == 1
+    by_day = answers.overview(question(("userId", "two"), ("group_by", "day"), takes=OverviewQuery))
+    assert sum(row["_traces"] for row in by_day["rows"]) == 1
+    # To exclude nobody changes nothing.
+    everything = answers.overview(question(takes=OverviewQuery))["data"]
+    assert answers.overview(question(("userId!", "nobody"), takes=OverviewQuery))["data"] == everything
+
+
+def test_the_tag_of_the_user_is_the_user(store: ClickHouse) -> None:
+    answers = Answers(store)
+    by_user = rows_of(answers.overview(question(("group_by", "user"), takes=OverviewQuery)), "key")
+    assert rows_of(answers.overview(question(("group_by", "tag.userId"), takes=OverviewQuery)), "key") == by_user
+    values = rows_of(Tags(answers).values(question(), "userId"), "value")
+    assert {name: row["spend"] for name, row in values.items()} == {
+        name: row["spend"] for name, row in by_user.items() if name
+    }
+
+
+def test_the_first_day_is_compared_with_the_first_day_before(store: ClickHouse) -> None:
+    asked = parse_question(
+        "a",
+        [("from", "2026-11-16"), ("to", "2026-11-18"), ("group_by", "day"), ("compare", "previous")],
+        NOW,
+        takes=OverviewQuery,
+    )
+    answer = Answers(store).overview(asked)
+    compare.stand_beside(answer, Answers(store).overview(asked.before()))
+    told = [compare.shown(row) for row in answer["rows"]]
+    assert [(row["key"][:10], row["previous"]["spend"]) for row in told] == [("2026-11-16", "0"), ("2026-11-17", "1")]
