@@ -5,7 +5,7 @@ import type { Answer, Event, Trace, TraceDetail, TracesAnswer } from "../api/typ
 import { Answered } from "../parts/card";
 import { CopyCurl, Export, Segments } from "../parts/controls";
 import { Find } from "../parts/find";
-import { LedgerSkeleton } from "../parts/ledger";
+import { LedgerSkeleton, type Sorting } from "../parts/ledger";
 import { PAGE_ROWS, Pager } from "../parts/pager";
 import { PhoneAsOf } from "../parts/phone-list";
 import { TraceTable } from "../parts/trace-table";
@@ -16,15 +16,35 @@ import { type Scope, optional, withFilter } from "../state/scope";
 import { Empty } from "./empty";
 import { LateNotice } from "./late";
 
+const NEWEST = "-started_at";
+/** Each a column's head too; failed ones are a list of their own. */
 const LISTS = [
-  { value: "newest", label: "Newest" },
+  { value: NEWEST, label: "Newest" },
+  { value: "-spend", label: "Costliest" },
+  { value: "-duration_ms", label: "Slowest" },
   { value: "failed", label: "Failed" },
 ] as const;
 type ListName = (typeof LISTS)[number]["value"];
 
-/** The question of a list of traces, as every such list asks it: newest first. */
-export function traceQuestion(scope: Scope, cursor: string | null) {
-  return asked(scope, [["limit", String(PAGE_ROWS)], ...optional("cursor", cursor)], { compare: false });
+/** The question of a list of traces, as every such list asks it. */
+export function traceQuestion(scope: Scope, sort: string, cursor: string | null) {
+  return asked(scope, [["limit", String(PAGE_ROWS)], ...optional("sort", sort === NEWEST ? null : sort), ...optional("cursor", cursor)], { compare: false });
+}
+
+/** How the address sorts traces, newest first unless said; and how to sort them otherwise. */
+export function useTraceSort(): { readonly sort: string; readonly sorting: Sorting } {
+  const [params, change] = useParams();
+  const sort = params.get("sort") ?? NEWEST;
+  const onSort = (column: string, descending: boolean): void => {
+    const next = (descending ? "-" : "") + column;
+    change({ sort: next === NEWEST ? null : next, cursor: null, page: null });
+  };
+  return { sort, sorting: { column: sort.replace(/^-/, ""), descending: sort.startsWith("-"), onSort } };
+}
+
+/** How a list says its order; "" where only its heads do. */
+export function orderWords(sort: string): string {
+  return { [NEWEST]: "newest first", "-spend": "costliest first", "-duration_ms": "slowest first" }[sort] ?? "";
 }
 
 /** Traces in which something failed: those with an event of that status. */
@@ -37,10 +57,10 @@ export function Traces() {
   const [scope] = useScope();
   const link = useLink();
   const paging = usePaging();
-  const list: ListName = params.get("list") === "failed" ? "failed" : "newest";
-  const failed = list === "failed";
+  const { sort, sorting } = useTraceSort();
+  const failed = params.get("list") === "failed";
   const narrowed = failed ? failedOnly(scope) : scope;
-  const answer = useAnswer<TracesAnswer>("traces", traceQuestion(narrowed, paging.cursor));
+  const answer = useAnswer<TracesAnswer>("traces", traceQuestion(narrowed, sort, paging.cursor));
   const [missed, setMissed] = useState<string | null>(null);
 
   const find = async (id: string): Promise<void> => {
@@ -64,14 +84,14 @@ export function Traces() {
         <PhoneAsOf />
         <Segments
           label="Which traces"
-          value={list}
+          value={failed ? "failed" : (sort as ListName)}
           options={LISTS}
-          onChoose={(value: ListName) => change({ list: value === "newest" ? null : value, cursor: null, page: null })}
+          onChoose={(value: ListName) => change({ list: value === "failed" ? value : null, sort: value === "failed" || value === NEWEST ? null : value, cursor: null, page: null })}
         />
         <div className="tools">
           <Find label="Find a trace or event id" value="" settles={false} onFind={(id) => void find(id)} />
-          <CopyCurl path="traces" pairs={traceQuestion(narrowed, null)} filters={narrowed.filters.length} />
-          <Export path="traces" pairs={traceQuestion(narrowed, null).filter(([name]) => name !== "limit")} name="traces" />
+          <CopyCurl path="traces" pairs={traceQuestion(narrowed, sort, null)} filters={narrowed.filters.length} />
+          <Export path="traces" pairs={traceQuestion(narrowed, sort, null).filter(([name]) => name !== "limit")} name="traces" />
         </div>
       </div>
       <LateNotice />
@@ -85,7 +105,7 @@ export function Traces() {
       <Answered answer={answer} what="This table" skeleton={<LedgerSkeleton columns={SKELETON} rows={15} />}>
         {(body) => (
           <>
-            <TraceTable body={body} linkTo={(trace: Trace) => link("traces", trace.trace_id)} first={paging.page === 1} withUser withUntraced={!failed} />
+            <TraceTable body={body} linkTo={(trace: Trace) => link("traces", trace.trace_id)} first={paging.page === 1} sorting={sorting} withUser withUntraced={!failed} />
             <Pager paging={paging} nextCursor={body.next_cursor}>
               {(paging.page - 1) * PAGE_ROWS + 1} – {(paging.page - 1) * PAGE_ROWS + body.data.length} of {count(body.totals.traces)} traces.
             </Pager>

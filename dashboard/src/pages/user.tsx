@@ -24,7 +24,7 @@ import { useNow } from "../state/now";
 import { usePaging } from "../state/paging";
 import { type Filter, type Scope, scopePairs, withFilter } from "../state/scope";
 import { LateNotice } from "./late";
-import { traceQuestion } from "./traces";
+import { orderWords, traceQuestion, useTraceSort } from "./traces";
 
 /** One user: what they cost, against all others; where it goes; their traces. */
 export function UserPage({ userId }: { userId: string }) {
@@ -250,12 +250,13 @@ function WhereItGoes({ scope }: { scope: Scope }) {
 
 function UserTraces({ scope }: { scope: Scope }) {
   const paging = usePaging();
-  const answer = useAnswer<TracesAnswer>("traces", traceQuestion(scope, paging.cursor));
+  const { sort, sorting } = useTraceSort();
+  const answer = useAnswer<TracesAnswer>("traces", traceQuestion(scope, sort, paging.cursor));
   return (
     <section className="section">
       <header>
         <h2>Traces</h2>
-        {answer.data && <span className="dim">{count(answer.data.totals.traces)}, newest first</span>}
+        {answer.data && <span className="dim">{[count(answer.data.totals.traces), orderWords(sort)].filter(Boolean).join(", ")}</span>}
       </header>
       <Answered answer={answer} what="This table" skeleton={<LedgerSkeleton columns={[{ label: "Started", width: 64 }, { label: "Operation" }, { label: "Spend, USD", numeric: true }, { label: "Duration", numeric: true }]} rows={7} />}>
         {(body) =>
@@ -267,6 +268,7 @@ function UserTraces({ scope }: { scope: Scope }) {
                 body={body}
                 linkTo={(trace) => href(pathOf("traces", trace.trace_id), scopePairs(scope))}
                 first={paging.page === 1}
+                sorting={sorting}
                 withUser={false}
                 withUntraced
               />

@@ -7,21 +7,23 @@ import { useNow } from "../state/now";
 import { usePhone } from "../state/phone";
 import { Amount, Mark, UnpricedMark, madeOf } from "./amount";
 import { A, shortId } from "./bits";
-import { type Column, type FootRow, Ledger } from "./ledger";
+import { type Column, type FootRow, Ledger, type Sorting } from "./ledger";
 import { slotOf } from "./money-columns";
 
-/** Traces, newest first or as the list says, with what is not shown, what stands outside any trace, and the total. */
+/** Traces as they are sorted, with what is not shown, what stands outside any trace, and the total. */
 export function TraceTable({
   body,
   linkTo,
   first,
+  sorting,
   withUser,
   withUntraced,
 }: {
   body: TracesAnswer;
   linkTo: (trace: Trace) => string;
-  /** The newest page: what is not shown is earlier. */
+  /** The first page: where it is the newest, what is not shown is earlier. */
   first: boolean;
+  sorting: Sorting;
   withUser: boolean;
   /** Whether events outside any trace are part of the total. */
   withUntraced: boolean;
@@ -35,6 +37,7 @@ export function TraceTable({
     {
       id: "started",
       label: "Started",
+      sort: "started_at",
       className: "mid",
       cell: (trace) => (
         <A to={linkTo(trace)} rowLink>
@@ -47,14 +50,15 @@ export function TraceTable({
     ...(withUser ? [{ id: "user", label: "User", cell: (trace: Trace) => (trace.user_id === null ? <span className="dim">(unattributed)</span> : <span className="id">{shortId(trace.user_id)}</span>) }] : []),
     { id: "name", label: "Operation", cell: (trace) => <span className="clip-cell">{trace.name ?? <span className="dim mono">{shortId(trace.trace_id, 24)}</span>}</span> },
     { id: "agent", label: "Agent", className: "mid", cell: (trace) => trace.agent },
-    { id: "spend", label: "Spend, USD", numeric: true, slot: slotOf(data, "trace"), cell: (trace) => <Amount amount={trace.spend} made={madeOf(trace)} style="trace" /> },
-    { id: "events", label: "Events", numeric: true, cell: (trace) => count(trace.events) },
-    { id: "tokens", label: "Tokens", numeric: true, cell: (trace) => tokens(trace.tokens) },
+    { id: "spend", label: "Spend, USD", numeric: true, sort: "spend", slot: slotOf(data, "trace"), cell: (trace) => <Amount amount={trace.spend} made={madeOf(trace)} style="trace" /> },
+    { id: "events", label: "Events", numeric: true, sort: "events", cell: (trace) => count(trace.events) },
+    { id: "tokens", label: "Tokens", numeric: true, sort: "tokens", cell: (trace) => tokens(trace.tokens) },
     ...(withUser ? [] : [{ id: "models", label: "Models", className: "mono mid", cell: (trace: Trace) => <ModelsOf trace={trace} /> }]),
     {
       id: "duration",
       label: "Duration",
       numeric: true,
+      sort: "duration_ms",
       cell: (trace) => (
         <div className="duration">
           {withUser && (
@@ -69,6 +73,7 @@ export function TraceTable({
     {
       id: "notes",
       label: "Notes",
+      sort: "errors",
       cell: (trace) => (
         <span className="marks">
           <UnpricedMark events={trace.unpriced_events} />
@@ -77,7 +82,7 @@ export function TraceTable({
       ),
     },
   ];
-  const foot = footOf(data, totals, withUntraced ? (untraced ?? null) : null, first);
+  const foot = footOf(data, totals, withUntraced ? (untraced ?? null) : null, first && sorting.column === "started_at" && sorting.descending);
   if (phone) return <TraceList traces={data} linkTo={linkTo} foot={foot} withUser={withUser} />;
   return (
     <Ledger
@@ -87,6 +92,7 @@ export function TraceTable({
       rowKey={(trace) => trace.trace_id}
       rowHref={linkTo}
       foot={foot}
+      sorting={sorting}
     />
   );
 }
@@ -124,13 +130,13 @@ function TraceList({ traces, linkTo, foot, withUser }: { traces: readonly Trace[
   );
 }
 
-function footOf(data: readonly Trace[], totals: Measures, untraced: string | null, first: boolean): FootRow[] {
+function footOf(data: readonly Trace[], totals: Measures, untraced: string | null, newest: boolean): FootRow[] {
   const others = totals.traces - data.length;
   const rows: FootRow[] = [];
   if (totals.spend !== null) {
     const left = nanos(totals.spend) - sum(data.map((trace) => trace.spend)) - sum([untraced]);
     if (others > 0 && left >= 0n) {
-      rows.push({ kind: "rest", cells: { started: `${count(others)} ${first ? "earlier" : "other"} traces`, spend: <Amount amount={exact(left)} /> } });
+      rows.push({ kind: "rest", cells: { started: `${count(others)} ${newest ? "earlier" : "other"} traces`, spend: <Amount amount={exact(left)} /> } });
     }
   }
   if (untraced !== null && nanos(untraced) > 0n) {
