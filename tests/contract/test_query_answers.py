@@ -32,7 +32,9 @@ from tests.support.rows import grouped, make_rows, sums
 HOUR, DAY = 3_600_000_000, 86_400_000_000
 NOW = (time.time_ns() // 1000) // 1000 * 1000
 START = NOW - 40 * DAY
-ROWS = {account: make_rows(account, 6000, seed, START, NOW) for seed, account in enumerate(("a", "b"))}
+FIRST = {account: make_rows(account, 6000, seed, START, NOW) for seed, account in enumerate(("a", "b"))}
+LATE = [row._replace(trace_id=f"late-{row.trace_id}") for row in make_rows("a", 40, 7, START, NOW)]
+ROWS = FIRST | {"a": FIRST["a"] + LATE}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
     with ChdbServer(tmp_path_factory.mktemp("clickhouse")) as server:
         made = open_clickhouse(server.url, database="default", user="default", password="")
         migrate(made, Engines())
-        for rows in ROWS.values():
+        for rows in FIRST.values():
             for start in range(0, len(rows), 1500):
                 made.insert("events", Row._fields, list(zip(*rows[start : start + 1500], strict=True)))
         with pytest.MonkeyPatch.context() as patch:
@@ -57,9 +59,7 @@ def fold_most(store: ClickHouse) -> None:
         folder = Folder(store)
         assert folder.look(back_seconds=41 * 86_400) == 0, "a first look folds nothing: it may be moving"
         assert folder.look(back_seconds=41 * 86_400) > 100
-    late = [row._replace(trace_id=f"late-{row.trace_id}") for row in make_rows("a", 40, 7, START, NOW)]
-    ROWS["a"] += late
-    store.insert("events", Row._fields, list(zip(*late, strict=True)))
+    store.insert("events", Row._fields, list(zip(*LATE, strict=True)))
 
 
 class Asker:
