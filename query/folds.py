@@ -25,7 +25,7 @@ class Folds:
         if self._none.get(account, 0.0) > time.monotonic():
             return list(parts)
         right = self._right(account, [span for span in parts if span.source in _OF])
-        return [span for part in parts for span in _split(part, right.get(part.source, {}))]
+        return [span for part in parts for span in _split(part, _within(part, right.get(part.source, {})))]
 
     def _right(self, account: str, parts: Sequence[Span]) -> dict[str, dict[int, int]]:
         """Source -> unix second of the bucket -> number of the fold."""
@@ -57,16 +57,14 @@ class Folds:
         return found
 
 
+def _within(part: Span, right: dict[int, int]) -> dict[int, int]:
+    return {at: fold for at, fold in right.items() if part.start <= at * 1_000_000 < part.end}
+
+
 def _split(part: Span, right: dict[int, int]) -> list[Span]:
     if not right:
         return [part]
-    step = 3_600 if part.source == "hours" else 86_400
-    buckets = range(part.start // 1_000_000, part.end // 1_000_000, step)
-    folded = tuple(at for at in buckets if at in right)
-    others = tuple(at for at in buckets if at not in right)
-    found = []
-    if folded:
-        found.append(Span(f"{part.source[:-1]}_folds", part.start, part.end, folded, tuple(right[at] for at in folded)))
-    if others:
-        found.append(Span(part.source, part.start, part.end, others))
-    return found
+    buckets, folds = zip(*sorted(right.items()), strict=True)
+    folded = Span(f"{part.source[:-1]}_folds", part.start, part.end, buckets, folds)
+    length = (3_600 if part.source == "hours" else 86_400) * 1_000_000
+    return [folded] if len(right) * length == part.end - part.start else [folded, part._replace(buckets=buckets)]

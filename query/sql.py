@@ -74,8 +74,8 @@ class Conditions:
             parts.append(f"{column} >= toDateTime({low}, 'UTC') AND {column} < toDateTime({high}, 'UTC')")
         if table == "user_folds":
             return " AND ".join([*parts, *self._of_folds(span)])
-        if span.only:
-            parts.append(f"toUnixTimestamp({column}) IN ({', '.join(map(str, span.only))})")
+        if span.buckets:
+            parts.append(f"toUnixTimestamp({column}) NOT IN ({', '.join(map(str, span.buckets))})")
         if table == "tag_hours" and not any(item.field.startswith("tag.") for item in self._filters):
             parts.append("tag = ''")
         for number, item in enumerate(self._filters):
@@ -87,7 +87,7 @@ class Conditions:
 
     def _of_folds(self, span: Span) -> list[str]:
         """The slice that the one filter but the user names, or all models, or everything."""
-        pairs = ", ".join(f"({at}, {fold})" for at, fold in zip(span.only, span.folds, strict=True))
+        pairs = ", ".join(f"({at}, {fold})" for at, fold in zip(span.buckets, span.folds, strict=True))
         parts = [f"span = '{span.source.removesuffix('_folds')}'", f"(toUnixTimestamp(at), fold) IN ({pairs})"]
         sliced = self._slices or "slice = ''"
         for number, item in enumerate(self._filters):

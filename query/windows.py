@@ -151,13 +151,14 @@ def instant(text: str, zone: ZoneInfo, parameter: str) -> int:
 class Span(NamedTuple):
     """A part of a window that one source answers: raw, hours, days, tag_hours, or folds of hours or days.
 
-    With `only` it is of these buckets (unix seconds) alone; of folds they stand with the numbers of the folds, in `folds`.
+    Of folds, `buckets` (unix seconds) are the hours or days they are of, beside their numbers in `folds`; of a rollup, those it leaves
+    to the folds.
     """
 
     source: str
     start: int
     end: int
-    only: tuple[int, ...] = ()
+    buckets: tuple[int, ...] = ()
     folds: tuple[int, ...] = ()
 
 

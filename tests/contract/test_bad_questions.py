@@ -175,7 +175,7 @@ REFUSED = [
     "users?tz=Europe/Atlantis", "users?tz=", "users?tz=../../etc/passwd", "users?tz=/etc/passwd", "users?tz=Europe", "users?tz=tzdata.zi",
     "users?tz=right/UTC", "users?tz=posix/Europe/Berlin", "users?tz=localtime", "users?tz=posixrules", "users?tz=Factory",
     "users?tz=Europe%00/Berlin", "users?tz=%FF", "users?tz=" + "a" * 5000, "users?sort=spend;DROP", "users?sort=--spend", "users?sort=account",
-    "users?sort=spend&sort=events", "traces?sort=spend", "overview?group_by=account", "overview?group_by=tag.", "overview?group_by=day,hour",
+    "users?sort=spend&sort=events", "traces?sort=agent", "overview?group_by=account", "overview?group_by=tag.", "overview?group_by=day,hour",
     "overview?group_by=user,provider", "overview?group_by=tag.a,day", "overview?group_by=" + "tag.a," * 100, "overview?group_by=tag.a%27",
     "users?group_by=user", "users?compare=next", "users?above=-1", "users?above=1e9", "users?above=NaN", "users?above=" + "9" * 13,
     "users?q=" + "a" * 1025, "users?cursor=%FF", "users?cursor=a b".replace(" ", "%20"), "users?cursor=" + "A" * 513, "users?cursor=AAAA",

@@ -22,6 +22,7 @@ from pipeline.store import ClickHouse
 from query.answers import Answers
 from query.parameters import OverviewQuery
 from query.question import parse_question
+from query.tags import Tags
 
 NOW = time.time_ns() // 1000
 
@@ -95,6 +96,6 @@ def test_answers_stay_exact_across_the_change(store: ClickHouse) -> None:
     by_value = parse_question("busy", asked, NOW, takes=OverviewQuery)
     grouped = answers.overview(replace(by_value, group_by=("tag.request",)))
     assert len(grouped["rows"]) == 40
-    assert sum(Decimal(row["spend"]) for row in grouped["rows"]) == Decimal("0.1")
-    keys = {row["key"]: row["values"] for row in answers.tags(parse_question("busy", asked, NOW))["rows"]}
+    assert sum(row["_m"]["cost"] for row in grouped["rows"]) == Decimal("0.1")
+    keys = {row["key"]: row["values"] for row in Tags(answers).keys(parse_question("busy", asked, NOW))["rows"]}
     assert keys == {"plan": 2, "request": 40}

@@ -180,7 +180,7 @@ async def test_an_export_that_fails_half_way_breaks_the_transfer(ask: Asker, mon
         yield [dict.fromkeys(rows.Event.model_fields)]
         raise RuntimeError("the store is gone")
 
-    monkeypatch.setattr(Events, "all_events", failing)
+    monkeypatch.setattr(Events, "all", failing)
     url = f"http://127.0.0.1:{ask._port}/v1/me/ai-apps/events?format=ndjson"
     async with ask._session.get(url, headers={"Authorization": "Bearer a"}) as answer:
         with pytest.raises(aiohttp.ClientError):

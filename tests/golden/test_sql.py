@@ -63,7 +63,7 @@ def test_folds_are_read_by_their_numbers_and_what_is_not_folded_from_the_rollups
     day = 1_793_750_400  # the 4th of November 2026
     parts = [
         Span("day_folds", day * 10**6, (day + 3 * 86_400) * 10**6, (day, day + 2 * 86_400), (17, 18)),
-        Span("days", day * 10**6, (day + 3 * 86_400) * 10**6, (day + 86_400,)),
+        Span("days", day * 10**6, (day + 3 * 86_400) * 10**6, (day, day + 2 * 86_400)),
     ]
     asked = [("from", "2026-11-04"), ("to", "2026-11-07"), ("userId", "ada"), ("userId!", "bob")]
     by_tag = measured(parse_question("acc_1", [*asked, ("tag.org", "acme")], NOW), [column("user_id")], parts)
