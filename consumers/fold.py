@@ -8,6 +8,7 @@ missing, late, cut short or made twice, and no answer is wrong for it.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import structlog
@@ -23,6 +24,8 @@ _say = structlog.get_logger()
 _SPANS = {"hour": ("usage_hours", "hour", "hour"), "day": ("usage_days", "day", "toStartOfDay(hour)")}
 _SECONDS = {"hour": HOUR_SECONDS, "day": DAY_SECONDS}
 _FOLDED = tuple(name for name in SUMS if name != "checksum")
+
+_EVENTS = SUMS.index("events")
 
 Stale = dict[tuple[str, int], tuple[Any, ...]]  # (account, unix second at which the span begins) -> what it holds now
 
@@ -47,12 +50,9 @@ class Folder:
         stale = self.stale(span, back_seconds)
         still = [key for key, sums in stale.items() if self._seen[span].get(key) == sums][: limits.FOLD_SPANS]
         self._seen[span] = {key: sums for key, sums in stale.items() if key not in still}
-        by_day: dict[int, list[tuple[str, int]]] = {}
-        for account, at in still:
-            by_day.setdefault(at - at % DAY_SECONDS, []).append((account, at))
-        for of_a_day in by_day.values():
-            self._fold(span, of_a_day)
-        return sum(map(len, by_day.values()))
+        for together in _together(still, stale):
+            self._fold(span, together)
+        return len(still)
 
     def stale(self, span: str, back_seconds: int) -> Stale:
         """Closed spans of at least FOLD_EVENTS events whose last fold holds something else, or that have none; newest first."""
@@ -126,10 +126,25 @@ class Folder:
             month = f"toYYYYMM(at) = {int(partition)}"
             old = "fold < {before:UInt64}"
             bound = {"before": time.time_ns() // 1000 - limits.FOLD_SWEEP_SECONDS * 1_000_000}
-            last = f"SELECT account, span, at, max(fold) FROM folds WHERE {month} GROUP BY account, span, at"
+            last = f"SELECT account, span, at, max(fold) FROM folds WHERE {month} AND {old} GROUP BY account, span, at"
             gone = f"{month} AND {old} AND (account, span, at, fold) NOT IN ({last})"
             if self._store.select(f"SELECT count() FROM user_folds WHERE {gone}", bound, seconds=120).rows[0][0]:
                 self._store.execute(f"DELETE FROM user_folds WHERE {gone}", bound, max_execution_time=600)
+
+
+def _together(keys: list[tuple[str, int]], stale: Stale) -> Iterator[list[tuple[str, int]]]:
+    """Spans for one statement: of one day, and of no more than FOLD_STATEMENT_EVENTS events when there are several."""
+    found: list[tuple[str, int]] = []
+    events, day = 0, -1
+    for account, at in keys:
+        more = int(stale[account, at][_EVENTS])
+        if found and (at // DAY_SECONDS != day or events + more > limits.FOLD_STATEMENT_EVENTS):
+            yield found
+            found, events = [], 0
+        found.append((account, at))
+        events, day = events + more, at // DAY_SECONDS
+    if found:
+        yield found
 
 
 def _start(span: str, second: float) -> int:

@@ -83,6 +83,7 @@ AUDIT_BACK_SECONDS = 50 * 3_600  # how far behind the last audited hour one may 
 TAG_VALUES_PER_KEY = 20_000  # a day; above it the auditor takes a key out of the counted set
 FOLD_EVENTS = 5_000  # of an account's hour or day: with fewer its rollups answer as fast
 FOLD_SPANS = 200  # folded in one look
+FOLD_STATEMENT_EVENTS = 1_000_000  # of the spans folded by one statement: what it holds in memory
 FOLD_SECONDS = 60  # between looks; a span that moved since the last look waits for the next
 FOLD_BACK_SECONDS = 3 * 86_400  # how far back those look
 FOLD_ALL_SECONDS = 1_800  # between looks as far back as FOLD_ALL_BACK_SECONDS
