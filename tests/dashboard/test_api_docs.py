@@ -33,9 +33,7 @@ def test_every_operation_stands_on_the_page(stranger: BrowserContext, site: Site
     settled(page)
     told = document(page, site)
     sections = page.locator("section.operation")
-    operations = [
-        (path, method, one) for path, methods in told["paths"].items() for method, one in methods.items()
-    ]
+    operations = [(path, method, one) for path, methods in told["paths"].items() for method, one in methods.items()]
     expect(sections).to_have_count(len(operations) + 1)  # and what an error looks like
     for path, method, one in operations:
         section = page.locator(f"section#{one['operationId']}")

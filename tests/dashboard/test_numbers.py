@@ -142,7 +142,9 @@ def test_a_trace_and_its_events_add_up(page: Page, site: Site) -> None:
 
 
 def test_overview_counts_the_models_that_were_called(page: Page, site: Site) -> None:
-    called = [row for row in site.api(f"overview?{WINDOW}&group_by=model&limit=200")["data"] if row["key"] and row["calls"]]
+    called = [
+        row for row in site.api(f"overview?{WINDOW}&group_by=model&limit=200")["data"] if row["key"] and row["calls"]
+    ]
     page.goto(f"{site.url}/?{WINDOW}")
     settled(page)
     page.get_by_role("link", name=f"All {len(called)} models").click()

@@ -37,7 +37,9 @@ def test_a_sheet_holds_the_whole_table_and_no_control(page: Page, site: Site, se
     # Nothing is cut at the sheet's edge, and no column was left out for being narrow.
     assert page.evaluate(CUT) == []
     assert page.locator("table.ledger").first.locator("thead th").all_inner_texts() == heads
-    assert page.evaluate("[...document.querySelectorAll('.ledger-scroll')].every((one) => getComputedStyle(one).overflowX === 'visible')")
+    assert page.evaluate(
+        "[...document.querySelectorAll('.ledger-scroll')].every((one) => getComputedStyle(one).overflowX === 'visible')"
+    )
 
 
 def test_it_prints(page: Page, site: Site, tmp_path: Path) -> None:

@@ -213,7 +213,9 @@ class KafkaCluster:
             self._processes[node].send_signal(signal.SIGQUIT)
         time.sleep(2)
         told = "\n".join(f"broker {node}:\n{self._tail(node, 20_000)}" for node in missing)
-        raise ClusterError(f"of {sorted(expected)} these brokers did not answer within {seconds:.0f} s: {missing}\n{told}")
+        raise ClusterError(
+            f"of {sorted(expected)} these brokers did not answer within {seconds:.0f} s: {missing}\n{told}"
+        )
 
     def _listens(self, node: int) -> bool:
         with socket.socket() as probe:
