@@ -65,7 +65,7 @@ def consume(
 
 def _rows(entries: list[Entry], context: Context) -> Rows:
     """Every record becomes a row, repeats too."""
-    decoded, _ = decode_all(entries, "plain")
+    decoded = decode_all(entries, "plain").events
     made = [finish(item, "plain", context) for item in decoded]
     kept = [done for done in made if not isinstance(done, DeadLetter)]
     return to_rows(kept, [0] * len(kept), [0] * len(kept), "plain", context)

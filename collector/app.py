@@ -18,11 +18,10 @@ from pipeline.keys import KeyBook, Principal
 from pipeline.log import LogWriter
 from pipeline.parse import parse_batch
 from pipeline.privacy import apply_privacy, strip_content
-from pipeline.record import Record, stricter, to_record
+from pipeline.record import Record, stricter, to_dropped_record, to_record
 from pipeline.wire import Rejected
 
 Clock = Callable[[], int]
-OnDropped = Callable[[str, dict[str, int]], None]
 
 _encode = msgspec.json.Encoder().encode
 _accepted = metrics.ingest_events.labels("accepted")
@@ -31,20 +30,19 @@ _accepted = metrics.ingest_events.labels("accepted")
 class Taken(NamedTuple):
     """What is left of a body once it is read: its records, and what the answer says."""
 
-    records: list[Record]
+    records: list[Record]  # of the events that are taken, and one of what the SDK says it dropped
+    accepted: int
     rejected: list[Rejected]
-    dropped: dict[str, int]
     size: int  # of the body after decompression
 
 
 class Intake:
     """The collector's routes, and the bytes they hold."""
 
-    def __init__(self, writer: LogWriter, keys: KeyBook, clock: Clock, on_dropped: OnDropped | None = None) -> None:
+    def __init__(self, writer: LogWriter, keys: KeyBook, clock: Clock) -> None:
         self.writer = writer
         self.keys = keys
         self.clock = clock
-        self.on_dropped = on_dropped
         self.held = Held()
 
     async def events(self, request: web.Request) -> web.Response:
@@ -68,16 +66,17 @@ class Intake:
         received_at = self.clock()
         parsed = parse_batch(plain, request.headers.get("Content-Type", "application/json"), received_at)
         records = [record_of(event, principal, received_at) for event in parsed.events]
-        return Taken(records, parsed.rejected, parsed.dropped, len(plain))
+        accepted, dropped = len(records), {reason: count for reason, count in parsed.dropped.items() if count}
+        if dropped:
+            records.append(to_dropped_record(principal.settings, dropped, received_at))
+        return Taken(records, accepted, parsed.rejected, len(plain))
 
     def _answer(self, principal: Principal, taken: Taken) -> web.Response:
-        _accepted.inc(len(taken.records))
+        _accepted.inc(taken.accepted)
         metrics.ingest_bytes.inc(taken.size)
         for item in taken.rejected:
             metrics.ingest_events.labels(item.code).inc()
-        if taken.dropped and self.on_dropped is not None:
-            self.on_dropped(principal.account, taken.dropped)
-        answer = {"accepted": len(taken.records), "rejected": taken.rejected}
+        answer = {"accepted": taken.accepted, "rejected": taken.rejected}
         return web.Response(status=202, body=_encode(answer), content_type="application/json")
 
     async def healthz(self, _: web.Request) -> web.Response:
@@ -115,12 +114,10 @@ def add_collector_routes(app: web.Application, intake: Intake) -> None:
     app.router.add_get("/readyz", intake.readyz)
 
 
-def create_collector_app(
-    writer: LogWriter, keys: KeyBook, *, clock: Clock, on_dropped: OnDropped | None = None
-) -> web.Application:
+def create_collector_app(writer: LogWriter, keys: KeyBook, *, clock: Clock) -> web.Application:
     """The collector as an app of its own."""
     app = web.Application(middlewares=[problems], client_max_size=limits.BODY_BYTES)
-    intake = Intake(writer, keys, clock, on_dropped)
+    intake = Intake(writer, keys, clock)
     add_collector_routes(app, intake)
 
     async def close(_: Any) -> None:

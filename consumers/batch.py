@@ -17,7 +17,7 @@ from pipeline import limits
 from pipeline.log import Entry
 from pipeline.privacy import clean_ones
 from pipeline.process import Context, Decoded, Finished, compensation, decode_all, finish, to_rows
-from pipeline.row import DeadLetter, Rows
+from pipeline.row import DeadLetter, Rows, SenderDrop
 
 CHUNK_RECORDS = 2_000  # what is looked at together stays in the processor's caches (a fifth of the time)
 
@@ -40,6 +40,7 @@ class Made(NamedTuple):
     rows: Rows
     stamps: list[Stamp]  # of the records that became rows
     dead: list[DeadLetter]
+    drops: list[SenderDrop]
     duplicates: int
     first_received: int  # unix us; 0 when nothing could be decoded
     received: int  # the middle of the last ones: one clock that is ahead does not speak for all
@@ -52,7 +53,9 @@ def make(
     maker = _Maker(log_id, context, windows, history, start)
     for first in range(0, len(entries), CHUNK_RECORDS):
         maker.take(entries[first : first + CHUNK_RECORDS])
-    return Made(maker.rows, maker.stamps, maker.dead, maker.duplicates, maker.first_received, maker.received)
+    return Made(
+        maker.rows, maker.stamps, maker.dead, maker.drops, maker.duplicates, maker.first_received, maker.received
+    )
 
 
 def remember(stamps: Sequence[Stamp], windows: Windows, refused: Collection[int] = ()) -> None:
@@ -84,13 +87,15 @@ class _Maker:
         self.rows = Rows()
         self.stamps: list[Stamp] = []
         self.dead: list[DeadLetter] = []
+        self.drops: list[SenderDrop] = []
         self.duplicates = 0
         self.first_received = self.received = 0
 
     def take(self, entries: Sequence[Entry]) -> None:
         """The next chunk."""
-        decoded, dead = decode_all(entries, self._log_id)
+        decoded, dead, drops = decode_all(entries, self._log_id)
         self.dead += dead
+        self.drops += drops
         if not decoded:
             return
         stamps = [_stamp(item) for item in decoded]

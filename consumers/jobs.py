@@ -23,7 +23,7 @@ from pipeline.budgets import read_budget
 from pipeline.errors import StoreError
 from pipeline.log import Entry
 from pipeline.process import ROW_VERSION, Context, decode_all, set_aside
-from pipeline.row import DeadLetter, Row
+from pipeline.row import DeadLetter, Row, SenderDrop
 from pipeline.store import TOO_MANY_PARTS_CODE, Store
 
 _say = structlog.get_logger()
@@ -76,6 +76,7 @@ class Jobs:
         token = self.token(lane, lane.intent.end, lane.entries)
         lane.settling = _Settling(made, token)
         self._store_dead(made.dead, token)
+        self._store_drops(made.drops, token)
         if lane.abandoned or time.monotonic() > deadline:
             return InDoubt(1, 0.0)
         if len(made.rows):
@@ -125,17 +126,23 @@ class Jobs:
         # Also where the token was trusted: an audit may have repaired what the retry's views have now added.
         mark_doubtful(self._store, hours_of(made.rows), f"{state.token}#{intent.attempt}", "insert in doubt")
         self._store_dead([*made.dead, *doubt.refused], f"{state.token}#{intent.attempt}")
+        self._store_drops(made.drops, state.token)
         remember(made.stamps, windows, {letter.log_offset for letter in doubt.refused})
         return _stored(intent.end, made, doubt.refused)
 
     def _refused(self, lane: Lane, offset: int, detail: str) -> DeadLetter:
         entry = next(e for e in lane.entries if e.offset == offset)
-        decoded, _ = decode_all([entry], self._log_id)
-        return set_aside(decoded[0], self._log_id, "refused_by_store", detail)
+        (decoded,) = decode_all([entry], self._log_id).events
+        return set_aside(decoded, self._log_id, "refused_by_store", detail)
 
     def _store_dead(self, dead: Sequence[DeadLetter], token: str) -> None:
         if dead:
             self._store.insert("dead_letters", DeadLetter._fields, by_column(dead), token=f"{token}:dead")
+
+    def _store_drops(self, drops: Sequence[SenderDrop], token: str) -> None:
+        """Once for each place in the log, however often: the table keeps one."""
+        if drops:
+            self._store.insert("sender_drops", SenderDrop._fields, by_column(drops), token=f"{token}:drops")
 
     def _prefix(self, partition: int) -> str:
         return f"{self._log_id}:{partition}:"

@@ -251,7 +251,7 @@ class Worker:
     def _intent(self, entries: Sequence[Entry], server: ServerClock) -> Intent:
         hours: tuple[int, ...] = ()
         if not self._log.replays:
-            decoded, _ = decode_all(entries, self._log.log_id)
+            decoded = decode_all(entries, self._log.log_id).events
             hours = tuple(sorted({d.envelope.event.timestamp // 3_600_000_000 for d in decoded}))
         return Intent(entries[-1].offset + 1, self._jobs.versions(), server.start, server.now, 0, hours)
 

@@ -1,4 +1,4 @@
-"""Record -> Row | DeadLetter, as a readable list of steps. Never raises for bad data."""
+"""Record -> Row | DeadLetter | SenderDrop, as a readable list of steps. Never raises for bad data."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pipeline.event import Event
 from pipeline.log import Entry
 from pipeline.price import PriceBook, Priced, price
 from pipeline.privacy import RULES_VERSION, apply_privacy
-from pipeline.record import Envelope, from_bytes
-from pipeline.row import DeadLetter, Row, Rows
+from pipeline.record import Envelope, dropped_from_bytes, from_bytes
+from pipeline.row import DeadLetter, Row, Rows, SenderDrop
 from pipeline.usage import ReadUsage, Usage, read_usage
 
 ROW_VERSION = 1  # of the code below: raise it when the same bytes would become another row
@@ -48,15 +48,38 @@ class Decoded(NamedTuple):
     envelope: Envelope
 
 
-def decode_all(entries: Sequence[Entry], log_id: str) -> tuple[list[Decoded], list[DeadLetter]]:
-    """Split entries into records and dead letters; of undecodable bytes only length, hash and offset are kept."""
-    decoded, dead = [], []
+class DecodedAll(NamedTuple):
+    """Entries by what they are."""
+
+    events: list[Decoded]
+    dead: list[DeadLetter]
+    drops: list[SenderDrop]
+
+
+def decode_all(entries: Sequence[Entry], log_id: str) -> DecodedAll:
+    """Split entries into events, dead letters and counts of SDKs; of undecodable bytes only length, hash and offset are kept."""
+    found = DecodedAll([], [], [])
     for entry in entries:
         try:
-            decoded.append(Decoded(entry, from_bytes(entry.value)))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            dead.append(_undecodable(entry, log_id))
-    return decoded, dead
+            found.events.append(Decoded(entry, from_bytes(entry.value)))
+        except _UNDECODABLE:
+            _no_event(entry, log_id, found)
+    return found
+
+
+_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+def _no_event(entry: Entry, log_id: str, found: DecodedAll) -> None:
+    try:
+        told = dropped_from_bytes(entry.value)
+    except _UNDECODABLE:
+        found.dead.append(_undecodable(entry, log_id))
+        return
+    found.drops.extend(
+        SenderDrop(told.account, told.received_at, reason, count, log_id, entry.partition, entry.offset)
+        for reason, count in told.dropped.items()
+    )
 
 
 def _undecodable(entry: Entry, log_id: str) -> DeadLetter:

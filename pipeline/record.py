@@ -40,6 +40,15 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     event: Event
 
 
+class Dropped(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What else stands in the log: how many events an SDK says it dropped before it sent these, by reason."""
+
+    v: Literal[1]
+    account: str
+    received_at: int
+    dropped: dict[str, int]
+
+
 class Record(msgspec.Struct, frozen=True):
     """One message of the log before it has an offset."""
 
@@ -50,6 +59,7 @@ class Record(msgspec.Struct, frozen=True):
 _STRICTNESS = {"minimal": 0, "standard": 1, "full": 2}
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Envelope)
+_dropped_decoder = msgspec.json.Decoder(Dropped)
 
 
 def stricter(a: Privacy, b: Privacy | Literal[""]) -> Privacy:
@@ -82,6 +92,12 @@ def to_record(event: Event, account: Account, privacy: Privacy, received_at: int
     return _record(envelope)
 
 
+def to_dropped_record(account: Account, dropped: dict[str, int], received_at: int) -> Record:
+    """The record of an SDK's counts, {reason: events}."""
+    told = Dropped(v=VERSION, account=account.id, received_at=received_at, dropped=dropped)
+    return Record(routing_key(account.id, "", "dropped"), _encoder.encode(told))
+
+
 def again(value: bytes, received_at: int) -> Record:
     """A record of the same event with a new time of receipt: how a dead letter goes back into the log."""
     return _record(msgspec.structs.replace(from_bytes(value), received_at=received_at))
@@ -96,3 +112,8 @@ def _record(envelope: Envelope) -> Record:
 def from_bytes(value: bytes) -> Envelope:
     """Decode; raises `msgspec.MsgspecError` or `UnicodeDecodeError` for bytes that are no record of a known version."""
     return _decoder.decode(value)
+
+
+def dropped_from_bytes(value: bytes) -> Dropped:
+    """The same of an SDK's counts."""
+    return _dropped_decoder.decode(value)

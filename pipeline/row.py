@@ -114,6 +114,18 @@ class Rows:
         return Rows([column[place] for place in places] for column in self.columns)
 
 
+class SenderDrop(NamedTuple):
+    """What an SDK says it dropped, for one reason. Identity: (log_id, log_partition, log_offset, reason)."""
+
+    account: str
+    received_at: int
+    reason: str
+    dropped: int
+    log_id: str
+    log_partition: int
+    log_offset: int
+
+
 class DeadLetter(NamedTuple):
     """One accepted record that could not be processed. Identity: (log_id, log_partition, log_offset)."""
 

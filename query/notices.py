@@ -84,7 +84,7 @@ def _a_letter_apart(a: str, b: str) -> bool:
 def _dropped(store: Store, q: Question) -> Notice | None:
     """Events that SDKs dropped before they reached us, by reason."""
     rows = store.select(
-        """SELECT reason, sum(dropped), toUnixTimestamp(min(received_at)) FROM sender_drops WHERE account = {account:String}
+        """SELECT reason, sum(dropped), toUnixTimestamp(min(received_at)) FROM sender_drops FINAL WHERE account = {account:String}
            AND received_at >= fromUnixTimestamp64Micro({start:Int64}, 'UTC') AND received_at < fromUnixTimestamp64Micro({end:Int64}, 'UTC')
            GROUP BY reason ORDER BY reason""",
         {"account": q.account, "start": q.start, "end": min(q.end, windows.ALL_TIME.end)},

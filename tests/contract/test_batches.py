@@ -14,13 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consumers.batch import make, remember
+from consumers.doubt import by_column
 from consumers.history import History
 from pipeline.log import Entry
 from pipeline.parse import parse_batch
 from pipeline.price import PriceBook
 from pipeline.process import Context
-from pipeline.record import Account, to_record
-from pipeline.row import Row
+from pipeline.record import Account, to_dropped_record, to_record
+from pipeline.row import Row, SenderDrop
 from pipeline.store import ClickHouse
 
 NOW = time.time_ns() // 1000
@@ -181,3 +182,18 @@ def test_rows_do_not_depend_on_where_batches_are_cut(
         for a in accounts
     )
     assert one == other
+
+
+def test_what_an_sdk_dropped_is_counted_once_for_each_place_in_the_log(store: ClickHouse) -> None:
+    log, account = str(uuid4()), str(uuid4())
+    told = to_dropped_record(Account(id=account), {"queue_full": 7, "too_large": 1}, NOW).value
+    entries = [entry(0, llm(1), account=account), Entry(0, 1, told), Entry(0, 2, told)]
+    made = make(entries, log, CONTEXT, History(store, log).rebuild(0, 0), History(store, log), 0)
+    assert (len(made.rows), made.dead) == (1, [])
+    for token in ("one", "another, of a retry"):
+        store.insert("sender_drops", SenderDrop._fields, by_column(made.drops), token=f"{log}{token}")
+    rows = store.select(
+        "SELECT reason, sum(dropped) FROM sender_drops FINAL WHERE account = {account:String} GROUP BY reason ORDER BY reason",
+        {"account": account},
+    ).rows
+    assert rows == [("queue_full", 14), ("too_large", 2)]

@@ -38,12 +38,12 @@ def letter(offset: int, account: str = "a", reason: str = "out_of_range", **fiel
     )
     event = parse_batch(body, "application/json", NOW).events[0]
     record = to_record(event, Account(id=account), "standard", NOW)
-    (decoded,), _ = decode_all([Entry(0, offset, record.value)], LOG)
+    (decoded,) = decode_all([Entry(0, offset, record.value)], LOG).events
     return set_aside(decoded, LOG, reason, "cost")._replace(**fields)
 
 
 def poison(offset: int) -> DeadLetter:
-    return decode_all([Entry(0, offset, b"\xff no record")], LOG)[1][0]
+    return decode_all([Entry(0, offset, b"\xff no record")], LOG).dead[0]
 
 
 def put(store: ClickHouse, *letters: DeadLetter) -> None:

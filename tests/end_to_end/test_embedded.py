@@ -142,3 +142,23 @@ def test_what_was_accepted_outlives_a_disk_that_fills_up(tmp_path: Path) -> None
                 running.end(signal.SIGKILL)
             assert running.process.stdout is not None
             running.process.stdout.close()
+
+
+def test_what_an_sdk_says_it_dropped_is_told_under_notices(tmp_path: Path) -> None:
+    running = Running(tmp_path / "data")
+    try:
+        event = {
+            "type": "llm",
+            "provider": "openai",
+            "model": "gpt-4o",
+            "usage": {"prompt_tokens": 1, "completion_tokens": 1},
+        }
+        assert running.post({"events": [event], "dropped": {"queue_full": 7}})["accepted"] == 1
+        assert running.post({"events": [], "dropped": {"queue_full": 2, "too_large": 1}})["accepted"] == 0
+        told = next(notice for notice in running.get("notices")["data"] if notice["kind"] == "dropped_events")
+        assert told["items"] == [{"name": "queue_full", "count": 9}, {"name": "too_large", "count": 1}]
+        assert running.get("overview")["data"]["events"] == 1
+    finally:
+        running.end()
+        assert running.process.stdout is not None
+        running.process.stdout.close()

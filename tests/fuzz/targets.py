@@ -63,7 +63,7 @@ def decode(data: bytes) -> None:
 
 
 def _to_rows(values: list[bytes]) -> None:
-    decoded, dead = decode_all([Entry(0, offset, value) for offset, value in enumerate(values)], "log")
+    decoded, dead, _ = decode_all([Entry(0, offset, value) for offset, value in enumerate(values)], "log")
     assert dead == []
     done = [finish(item, "log", _CONTEXT) for item in decoded]
     assert len(done) == len(values)
