@@ -7,17 +7,16 @@ import hashlib
 import importlib.metadata
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any, Protocol
 
 from aiohttp import web
-from pydantic import BaseModel
 
 from pipeline import limits
 from pipeline.errors import BadQuestion, Forbidden
-from pipeline.http import problems, unmoved
+from pipeline.http import problems
 from pipeline.keys import Principal
 from pipeline.store import Store
 from query import compare, formats, openapi, rows
@@ -26,7 +25,8 @@ from query.diagnosis import diagnose
 from query.embed import Embeds
 from query.entry import Authenticate, Entry, credential_of, origin_of, tell_rate
 from query.events import Events
-from query.meta import Meta, unpriced
+from query.lists import Lists
+from query.meta import Meta
 from query.notices import notices
 from query.pages import Pages
 from query.parameters import (
@@ -45,6 +45,7 @@ from query.parameters import (
 )
 from query.question import Question, parse_question, safe
 from query.rate import Rate
+from query.replies import Replies
 from query.sessions import Sessions
 from query.site import Site
 from query.sparks import Sparks
@@ -53,7 +54,6 @@ from query.tags import Tags
 from query.traces import Traces
 
 BASE = openapi.BASE
-LABEL = "org"  # the tag whose value stands beside a user's id
 
 
 class Asker(Protocol):
@@ -99,9 +99,10 @@ class QueryService:
         self._sparks = Sparks(self._answers)
         self._events = Events(store)
         self._traces = Traces(store, self._events)
-        self._meta = Meta(store, self._answers, prices.version)
-        self._watermarks = Watermarks(self._answers, self._meta, clock)
-        self._pages = Pages(cursor_secret)
+        meta = Meta(store, self._answers, prices.version)
+        self._watermarks = Watermarks(self._answers, meta, clock)
+        self._replies = Replies(meta, clock)
+        self._lists = Lists(self._answers, self._sparks, Pages(cursor_secret), self._replies, clock)
         self._prices, self._sessions, self._embeds, self._embedded = prices, sessions, embeds, embedded
         self._ingest_url, self._path_prefix = ingest_url, path_prefix
 
@@ -196,12 +197,14 @@ class QueryService:
         if q.group_by:
             key = q.group_by[-1] if q.group_by[-1] not in ("day", "hour") and len(q.group_by) == 1 else ""
             field = {"user": "user_id"}.get(key, key)
-            return await self._list(request, q, fingerprint, self._answers.overview, rows.Group, spark=(field, "key"))
+            return await self._lists.measured(
+                request, q, fingerprint, self._answers.overview, rows.Group, spark=(field, "key")
+            )
         if q.format != "json":
-            return await self._export(request, q, rows.Overview, lambda: self._one_row(q))
+            return await self._lists.export(request, q, rows.Overview, lambda: self._one_row(q))
         answer = await asyncio.to_thread(self._everything, q)
         more = {"spark_days": await asyncio.to_thread(self._sparks.of, q, answer)} if q.spark else None
-        return await self._send(request, q, answer, more=more)
+        return await self._replies.send(request, q, answer, more=more)
 
     def _one_row(self, q: Question) -> Iterator[list[dict[str, Any]]]:
         for asked in formats.by_month(q) if q.format == "focus" else [q]:
@@ -222,14 +225,14 @@ class QueryService:
         if q.compare:
             before = await asyncio.to_thread(self._answers.user, q.before(), request.match_info["id"])
             answer["data"]["previous"] = compare.measured(before["data"])
-        return await self._send(request, q, answer)
+        return await self._replies.send(request, q, answer)
 
     async def trace(self, request: web.Request) -> web.Response:
         """GET traces/{id}."""
         q, _ = await self._ask(request, Asked)
         data = await asyncio.to_thread(self._traces.trace, q, request.match_info["id"])
         warning = data.pop("_warning", "")
-        return await self._send(
+        return await self._replies.send(
             request, q, {"data": data, "plan": "raw"}, more={"warnings": [warning]} if warning else {}
         )
 
@@ -237,205 +240,71 @@ class QueryService:
         """GET events/{id}."""
         q, _ = await self._ask(request, EventQuery)
         data = await asyncio.to_thread(self._events.event, q, request.match_info["id"])
-        return await self._send(request, q, {"data": data, "plan": "raw"})
+        return await self._replies.send(request, q, {"data": data, "plan": "raw"})
 
     async def diagnosis(self, request: web.Request) -> web.Response:
         """GET diagnosis."""
         q, _ = await self._ask(request, Asked)
         data, unpriced_events = await asyncio.to_thread(diagnose, self._answers, self._store, q)
-        return await self._send(request, q, {"data": data, "plan": "rollups", "unpriced_events": unpriced_events})
+        return await self._replies.send(
+            request, q, {"data": data, "plan": "rollups", "unpriced_events": unpriced_events}
+        )
 
     async def notices(self, request: web.Request) -> web.Response:
         """GET notices."""
         q, _ = await self._ask(request, Asked)
         data = await asyncio.to_thread(notices, self._answers, self._store, q, self._prices.newest)
-        return await self._send(request, q, {"data": data, "plan": "rollups"})
+        return await self._replies.send(request, q, {"data": data, "plan": "rollups"})
 
     # --- lists of measured rows
 
     async def users(self, request: web.Request) -> web.StreamResponse:
         """GET users."""
         q, fingerprint = await self._ask(request, UsersQuery)
-        return await self._list(
+        return await self._lists.measured(
             request, q, fingerprint, self._answers.users, rows.UserRow, spark=("user_id", "user_id")
         )
 
     async def models(self, request: web.Request) -> web.StreamResponse:
         """GET models."""
         q, fingerprint = await self._ask(request, ModelsQuery)
-        return await self._list(request, q, fingerprint, self._answers.models, rows.Model)
+        return await self._lists.measured(request, q, fingerprint, self._answers.models, rows.Model)
 
     async def tools(self, request: web.Request) -> web.StreamResponse:
         """GET tools."""
         q, fingerprint = await self._ask(request, ToolsQuery)
-        return await self._list(request, q, fingerprint, self._answers.tools, rows.Tool)
+        return await self._lists.measured(request, q, fingerprint, self._answers.tools, rows.Tool)
 
     async def tags(self, request: web.Request) -> web.StreamResponse:
         """GET tags."""
         q, fingerprint = await self._ask(request, TagsQuery)
-        return await self._list(request, q, fingerprint, self._tags.keys, rows.Tag)
+        return await self._lists.measured(request, q, fingerprint, self._tags.keys, rows.Tag)
 
     async def tag(self, request: web.Request) -> web.StreamResponse:
         """GET tags/{key}."""
         q, fingerprint = await self._ask(request, TagValuesQuery)
         key = request.match_info["id"]
         q = replace(q, group_by=(f"tag.{key}",))
-        return await self._list(
+        return await self._lists.measured(
             request, q, fingerprint, lambda question: self._tags.values(question, key), rows.TagValue
         )
-
-    async def _list(
-        self,
-        request: web.Request,
-        q: Question,
-        fingerprint: str,
-        answer: Callable[[Question], dict[str, Any]],
-        row: type[rows.Measures],
-        *,
-        spark: tuple[str, str] = ("", ""),
-    ) -> web.StreamResponse:
-        """One page of an ordered answer; the first page keeps the whole for the later ones. Or all of it, exported."""
-        name, offset = "", 0
-        if q.format != "json":
-            return await self._export(request, q, row, lambda: self._parts(q, answer))
-        if q.cursor:
-            _, name, offset = self._pages.read(q.cursor, fingerprint)
-            q, held = self._pages.kept(q.account, name)
-        else:
-            held = await asyncio.to_thread(self._whole, q, answer)
-        page = await asyncio.to_thread(self._page, q, held, offset, q.limit)
-        body = {
-            "data": page,
-            "totals": dict(held["totals"]),
-            "rest": compare.rest(held, offset, q.limit),
-            "unattributed": None if held["unattributed"] is None else dict(held["unattributed"]),
-            "plan": held["plan"],
-            "next_cursor": None,
-        }
-        if offset + q.limit < len(held["rows"]):
-            name = name or await asyncio.to_thread(self._pages.keep, fingerprint, q, held)
-            body["next_cursor"] = self._pages.sign([fingerprint, name, offset + q.limit])
-        more: dict[str, Any] = {}
-        if q.spark and spark[0]:
-            more["spark_days"] = await asyncio.to_thread(self._sparks.add, q, *spark, page, body)
-        return await self._send(request, q, body, held["as_of"], more)
-
-    def _parts(self, q: Question, answer: Callable[[Question], dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-        if q.format == "focus":
-            yield from self._charges(q, answer)
-            return
-        held = self._whole(q, answer)
-        for first in range(0, len(held["rows"]), formats.PART_ROWS):
-            yield self._page(q, held, first, formats.PART_ROWS)
-
-    def _charges(self, q: Question, answer: Callable[[Question], dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-        """The rows of each month, and what stands in no row: charges add up to the spend."""
-        for asked in formats.by_month(q):
-            held = self._whole(asked, answer)
-            nobody = [held["unattributed"]] if held["unattributed"] else []
-            yield [row | {formats.PERIOD: asked.window} for row in [*map(compare.shown, held["rows"]), *nobody]]
-
-    async def _export(
-        self,
-        request: web.Request,
-        q: Question,
-        row: type[BaseModel],
-        made: Callable[[], Iterator[list[dict[str, Any]]]],
-    ) -> web.StreamResponse:
-        if q.cursor:
-            raise BadQuestion("an export is whole: it has no pages", "cursor")
-
-        async def parts() -> AsyncIterator[list[dict[str, Any]]]:
-            source = made()
-            while (part := await asyncio.to_thread(next, source, None)) is not None:
-                yield part
-
-        name = request.path.removeprefix(f"{BASE}/").split("/")[0]
-        return await formats.send(request, q.format, name, formats.writer(q.format, q, row), parts())
-
-    def _whole(self, q: Question, answer: Callable[[Question], dict[str, Any]]) -> dict[str, Any]:
-        held = answer(q)
-        if q.compare:
-            compare.stand_beside(held, answer(q.before()))
-        held["as_of"] = self._clock()
-        return held
-
-    def _page(self, q: Question, held: dict[str, Any], offset: int, count: int) -> list[dict[str, Any]]:
-        """The rows as they are shown; of users what is asked for those on the page alone."""
-        page = [compare.shown(row) for row in held["rows"][offset : offset + count]]
-        if held["identity"] == ("user_id",) and page:
-            users = [row["user_id"] for row in page]
-            labels, tops = self._answers.labels(q, users, LABEL), self._answers.top_models(q, users)
-            for row in page:
-                row["label"], row["top_model"] = labels.get(row["user_id"]), tops.get(row["user_id"])
-        return page
 
     # --- lists of raw rows
 
     async def traces(self, request: web.Request) -> web.StreamResponse:
         """GET traces."""
         q, fingerprint = await self._ask(request, TracesQuery)
-        return await self._raw_list(request, q, fingerprint, self._traces, rows.Trace)
+        return await self._lists.raw(request, q, fingerprint, self._traces, rows.Trace)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """GET events."""
         q, fingerprint = await self._ask(request, EventsQuery)
-        return await self._raw_list(request, q, fingerprint, self._events, rows.Event)
-
-    async def _raw_list(
-        self, request: web.Request, q: Question, fingerprint: str, source: Traces | Events, row: type[BaseModel]
-    ) -> web.StreamResponse:
-        """A page of what had been received when the first was asked for; its sums are those of the first page too."""
-        as_of, state, sums = self._clock(), None, None
-        if q.format != "json":
-            return await self._export(request, q, row, lambda: source.all(q, as_of, formats.PART_ROWS))
-        if q.cursor:
-            _, state, as_of, start, end, sums = self._pages.read(q.cursor, fingerprint)
-            q = replace(q, window=q.window._replace(start=start, end=end))
-        found = await asyncio.to_thread(source.page, q, as_of, state)
-        if sums is None:
-            sums = {"totals": (await asyncio.to_thread(self._answers.total, q))[0]}
-            if row is rows.Trace:
-                sums["untraced"] = await asyncio.to_thread(self._answers.untraced, q)
-        body = {"data": found["rows"], **sums, "plan": "raw", "next_cursor": None}
-        if found["more"] is not None:
-            body["next_cursor"] = self._pages.sign([fingerprint, found["more"], as_of, q.start, q.end, sums])
-        return await self._send(request, q, body, as_of)
-
-    # --- what stands around every answer
-
-    async def _send(
-        self,
-        request: web.Request,
-        q: Question,
-        answer: dict[str, Any],
-        as_of: int | None = None,
-        more: dict[str, Any] | None = None,
-    ) -> web.Response:
-        meta = await asyncio.to_thread(self._meta.of, q, as_of or self._clock())
-        meta["plan"] = answer.pop("plan")
-        meta["unpriced_events"] = answer.pop("unpriced_events") if "unpriced_events" in answer else unpriced(answer)
-        meta |= more or {}
-        body = {**answer, "meta": meta}
-        still = {
-            **answer,
-            "meta": {k: v for k, v in meta.items() if k not in _MOVING},
-            "next_cursor": bool(answer.get("next_cursor")),
-        }
-        tag = f'"{hashlib.sha256(json.dumps(still, sort_keys=True).encode()).hexdigest()[:32]}"'
-        headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-        if unmoved(request, tag):
-            return web.Response(status=304, headers=headers)
-        return web.Response(body=json.dumps(body).encode(), content_type="application/json", headers=headers)
+        return await self._lists.raw(request, q, fingerprint, self._events, rows.Event)
 
 
 @cache
 def _document() -> bytes:
     return json.dumps(openapi.document()).encode()
-
-
-# An ETag says whether anything moved but the clock.
-_MOVING = frozenset({"as_of", "from", "to", "freshness_seconds", "complete_through", "previous"})
 
 
 def add_query_routes(

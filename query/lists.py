@@ -1,0 +1,138 @@
+"""Lists: a page of an ordered answer, later pages of the same, or all of it as an export."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from pipeline.errors import BadQuestion
+from query import compare, formats, openapi, rows
+from query.answers import Answers
+from query.events import Events
+from query.pages import Pages
+from query.question import Question
+from query.replies import Replies
+from query.sparks import Sparks
+from query.traces import Traces
+
+LABEL = "org"  # the tag whose value stands beside a user's id
+
+
+class Lists:
+    """Of measured rows, which the first page keeps for the later ones; of raw rows, which each page reads."""
+
+    def __init__(
+        self, answers: Answers, sparks: Sparks, pages: Pages, replies: Replies, clock: Callable[[], int]
+    ) -> None:
+        self._answers, self._sparks, self._pages, self._replies, self._clock = answers, sparks, pages, replies, clock
+
+    async def measured(
+        self,
+        request: web.Request,
+        q: Question,
+        fingerprint: str,
+        answer: Callable[[Question], dict[str, Any]],
+        row: type[rows.Measures],
+        *,
+        spark: tuple[str, str] = ("", ""),
+    ) -> web.StreamResponse:
+        """One page of an ordered answer; the first page keeps the whole for the later ones. Or all of it, exported."""
+        name, offset = "", 0
+        if q.format != "json":
+            return await self.export(request, q, row, lambda: self._parts(q, answer))
+        if q.cursor:
+            _, name, offset = self._pages.read(q.cursor, fingerprint)
+            q, held = self._pages.kept(q.account, name)
+        else:
+            held = await asyncio.to_thread(self._whole, q, answer)
+        page = await asyncio.to_thread(self._page, q, held, offset, q.limit)
+        body = {
+            "data": page,
+            "totals": dict(held["totals"]),
+            "rest": await asyncio.to_thread(compare.rest, held, offset, q.limit),
+            "unattributed": None if held["unattributed"] is None else dict(held["unattributed"]),
+            "plan": held["plan"],
+            "next_cursor": None,
+        }
+        if offset + q.limit < len(held["rows"]):
+            name = name or await asyncio.to_thread(self._pages.keep, fingerprint, q, held)
+            body["next_cursor"] = self._pages.sign([fingerprint, name, offset + q.limit])
+        more: dict[str, Any] = {}
+        if q.spark and spark[0]:
+            more["spark_days"] = await asyncio.to_thread(self._sparks.add, q, *spark, page, body)
+        return await self._replies.send(request, q, body, held["as_of"], more)
+
+    def _parts(self, q: Question, answer: Callable[[Question], dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+        if q.format == "focus":
+            yield from self._charges(q, answer)
+            return
+        held = self._whole(q, answer)
+        for first in range(0, len(held["rows"]), formats.PART_ROWS):
+            yield self._page(q, held, first, formats.PART_ROWS)
+
+    def _charges(self, q: Question, answer: Callable[[Question], dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+        """The rows of each month, and what stands in no row: charges add up to the spend."""
+        for asked in formats.by_month(q):
+            held = self._whole(asked, answer)
+            nobody = [held["unattributed"]] if held["unattributed"] else []
+            yield [row | {formats.PERIOD: asked.window} for row in [*map(compare.shown, held["rows"]), *nobody]]
+
+    async def export(
+        self,
+        request: web.Request,
+        q: Question,
+        row: type[BaseModel],
+        made: Callable[[], Iterator[list[dict[str, Any]]]],
+    ) -> web.StreamResponse:
+        if q.cursor:
+            raise BadQuestion("an export is whole: it has no pages", "cursor")
+
+        async def parts() -> AsyncIterator[list[dict[str, Any]]]:
+            source = made()
+            while (part := await asyncio.to_thread(next, source, None)) is not None:
+                yield part
+
+        name = request.path.removeprefix(f"{openapi.BASE}/").split("/")[0]
+        return await formats.send(request, q.format, name, formats.writer(q.format, q, row), parts())
+
+    def _whole(self, q: Question, answer: Callable[[Question], dict[str, Any]]) -> dict[str, Any]:
+        held = answer(q)
+        if q.compare:
+            compare.stand_beside(held, answer(q.before()))
+        held["as_of"] = self._clock()
+        return held
+
+    def _page(self, q: Question, held: dict[str, Any], offset: int, count: int) -> list[dict[str, Any]]:
+        """The rows as they are shown; of users what is asked for those on the page alone."""
+        page = [compare.shown(row) for row in held["rows"][offset : offset + count]]
+        if held["identity"] == ("user_id",) and page:
+            users = [row["user_id"] for row in page]
+            labels, tops = self._answers.labels(q, users, LABEL), self._answers.top_models(q, users)
+            for row in page:
+                row["label"], row["top_model"] = labels.get(row["user_id"]), tops.get(row["user_id"])
+        return page
+
+    async def raw(
+        self, request: web.Request, q: Question, fingerprint: str, source: Traces | Events, row: type[BaseModel]
+    ) -> web.StreamResponse:
+        """A page of what had been received when the first was asked for; its sums are those of the first page too."""
+        as_of, state, sums = self._clock(), None, None
+        if q.format != "json":
+            return await self.export(request, q, row, lambda: source.all(q, as_of, formats.PART_ROWS))
+        if q.cursor:
+            _, state, as_of, start, end, sums = self._pages.read(q.cursor, fingerprint)
+            q = replace(q, window=q.window._replace(start=start, end=end))
+        found = await asyncio.to_thread(source.page, q, as_of, state)
+        if sums is None:
+            sums = {"totals": (await asyncio.to_thread(self._answers.total, q))[0]}
+            if row is rows.Trace:
+                sums["untraced"] = await asyncio.to_thread(self._answers.untraced, q)
+        body = {"data": found["rows"], **sums, "plan": "raw", "next_cursor": None}
+        if found["more"] is not None:
+            body["next_cursor"] = self._pages.sign([fingerprint, found["more"], as_of, q.start, q.end, sums])
+        return await self._replies.send(request, q, body, as_of)
