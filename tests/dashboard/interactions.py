@@ -143,7 +143,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         site = Site(Running(Path(folder) / "data"))
         try:
-            sent = site.running.command("demo", "--events", str(EVENTS), "--users", str(USERS), "--days", "56", "--json")
+            sent = site.running.command(
+                "demo", "--events", str(EVENTS), "--users", str(USERS), "--days", "56", "--json"
+            )
             assert sent.returncode == 0, sent.stderr
             show(site)
         finally:
