@@ -196,7 +196,7 @@ class QueryService:
         q, fingerprint = await self._ask(request, OverviewQuery)
         if q.group_by:
             key = q.group_by[-1] if q.group_by[-1] not in ("day", "hour") and len(q.group_by) == 1 else ""
-            field = {"user": "user_id"}.get(key, key)
+            field = {"user": "user_id", "tag.userId": "user_id"}.get(key, key)
             return await self._lists.measured(
                 request, q, fingerprint, self._answers.overview, rows.Group, spark=(field, "key")
             )
