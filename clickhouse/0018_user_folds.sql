@@ -1,4 +1,4 @@
--- Closed hours and days folded by user: once for all events (slice ''), once for each tag and each model. Made off the insert path
+-- Closed hours and days folded by user: all events (slice ''), and of days each tag and each model. Made off the insert path
 -- by the auditor, read only while the hour or day still holds what was folded: see consumers/fold.py and query/folds.py.
 CREATE TABLE IF NOT EXISTS user_folds {on_cluster}
 (

@@ -1,4 +1,4 @@
-"""Folds: closed hours and days summed by user, once for all events, once for each tag and each model; off the insert path.
+"""Folds: closed hours and days summed by user, days also for each tag and each model; off the insert path.
 
 A fold is whole once its sums stand in `folds`, and is read only while its hour or day holds the same sums (query/folds.py): a late
 event, a repair, a new price make it stale at once, without anybody being told, and the next look folds again. So a fold may be
@@ -25,6 +25,11 @@ _SPANS = {"hour": ("usage_hours", "hour", "hour"), "day": ("usage_days", "day", 
 _SECONDS = {"hour": HOUR_SECONDS, "day": DAY_SECONDS}
 _FOLDED = tuple(name for name in SUMS if name != "checksum")
 
+# Of hours, of which a window has those around its days alone, slices would be more rows than the rollup's own.
+_SLICES = {
+    "hour": "''",
+    "day": "arrayJoin(arrayConcat(['', concat({model:String}, model)], arrayMap(t -> toString(t), tags)))",
+}
 _EVENTS = SUMS.index("events")
 
 Stale = dict[tuple[str, int], tuple[Any, ...]]  # (account, unix second at which the span begins) -> what it holds now
@@ -90,7 +95,7 @@ class Folder:
             f"""
             INSERT INTO user_folds (account, span, slice, at, fold, user_id, {", ".join(_FOLDED)}, checksum, last_seen)
             SELECT account, {{span:String}},
-                   arrayJoin(arrayConcat(['', concat({{model:String}}, model)], arrayMap(t -> toString(t), tags))) AS slice,
+                   {_SLICES[span]} AS slice,
                    {bucket} AS at, {{fold:UInt64}}, user_id, {", ".join(f"sum(u.{name}) AS {name}" for name in _FOLDED)},
                    if(slice = '', sum(u.checksum), 0), max(u.last_seen)
             FROM {table} AS u

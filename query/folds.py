@@ -21,11 +21,12 @@ class Folds:
         self._store = store
         self._none: dict[str, float] = {}  # accounts without a fold, and until when that is not asked again
 
-    def of(self, account: str, parts: Sequence[Span]) -> list[Span]:
-        """The parts with their hours and days taken from folds where these are right."""
+    def of(self, account: str, parts: Sequence[Span], *, hours: bool) -> list[Span]:
+        """The parts with their days, and with `hours` their hours, taken from folds where these are right."""
         if self._none.get(account, 0.0) > time.monotonic():
             return list(parts)
-        right = self._right(account, [span for span in parts if span.source in _OF])
+        wanted = ("hours", "days") if hours else ("days",)
+        right = self._right(account, [span for span in parts if span.source in wanted])
         return [span for part in parts for span in _split(part, _within(part, right.get(part.source, {})))]
 
     def _right(self, account: str, parts: Sequence[Span]) -> dict[str, dict[int, int]]:

@@ -44,6 +44,11 @@ def foldable(question: Question, keys: Sequence[Key]) -> bool:
     return not any(item.exclude or not (item.field == "model" or _a_tag(item.field, item.values)) for item in others)
 
 
+def sliced(question: Question, keys: Sequence[Key]) -> bool:
+    """Whether what folds hold of it is a slice, which only days are folded into."""
+    return any(key.slices for key in keys) or any(item.field != "user_id" for item in question.filters)
+
+
 def _a_tag(field: str, values: Sequence[str]) -> bool:
     return field.startswith("tag.") and "" not in values
 

@@ -11,7 +11,7 @@ from pipeline.budgets import OverBudget
 from pipeline.store import Store
 from query import shapes, windows
 from query.folds import Folds
-from query.plan import foldable, name_of, sources
+from query.plan import foldable, name_of, sliced, sources
 from query.question import Question
 from query.shapes import NOTHING, Measured
 from query.sql import Conditions, Key, Sql, column, distinct_traces, measured, untraced, with_users
@@ -52,7 +52,7 @@ class Reader:
         read = [*keys, column("user_id")] if users else keys
         parts = sources(q, read, whole_days=whole_days, raw_only=raw_only)
         if not maps and foldable(q, read):
-            parts = self._folds.of(q.account, parts)
+            parts = self._folds.of(q.account, parts, hours=not sliced(q, read))
         sql = with_users(q, keys, parts) if users else measured(q, keys, parts, maps=maps)
         width, plan = len(keys), name_of(parts)
         found = self._store.select(sql.text, sql.parameters | (extra or {})).rows
