@@ -5,7 +5,7 @@ written again apart from the dashboard's own code.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 from typing import Any
 
 from playwright.sync_api import Page, expect
@@ -22,15 +22,17 @@ def settled(page: Page) -> None:
 
 
 def money(amount: str | None, decimals: int = 2) -> str:
-    """A table's amount: so many decimals; two significant digits below what they can show."""
-    value = Decimal(amount or 0)
+    """A table's amount: so many decimals; two significant digits below what they can show. Unknown is not zero. Half to even, as everywhere."""
+    if amount is None:
+        return "no price"
+    value = Decimal(amount)
     if value == 0:
         return "0.00"
     least = Decimal(1).scaleb(-decimals)
     if abs(value) < least:
         digits = min(9, 1 - value.adjusted())
-        return f"{value.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP):f}"
-    return f"{value.quantize(least, ROUND_HALF_UP):,f}"
+        return f"{value.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN):f}"
+    return f"{value.quantize(least, ROUND_HALF_EVEN):,f}"
 
 
 def tokens(count: int) -> str:
