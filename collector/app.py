@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from pipeline.wire import Rejected
 
 Clock = Callable[[], int]
 
+_REASON = re.compile(r"[a-z][a-z0-9_]*")
 _encode = msgspec.json.Encoder().encode
 _accepted = metrics.ingest_events.labels("accepted")
 
@@ -66,8 +68,8 @@ class Intake:
         received_at = self.clock()
         parsed = parse_batch(plain, request.headers.get("Content-Type", "application/json"), received_at)
         records = [record_of(event, principal, received_at) for event in parsed.events]
-        accepted, dropped = len(records), {reason: count for reason, count in parsed.dropped.items() if count}
-        if dropped:
+        accepted = len(records)
+        if dropped := _by_reason(parsed.dropped):
             records.append(to_dropped_record(principal.settings, dropped, received_at))
         return Taken(records, accepted, parsed.rejected, len(plain))
 
@@ -88,6 +90,16 @@ class Intake:
         if not self.writer.ready():
             raise Unavailable("not taking events now")
         return web.json_response({"status": "ready"})
+
+
+def _by_reason(told: dict[str, int]) -> dict[str, int]:
+    """An SDK's counts. A reason is a word: other text is counted, and kept nowhere."""
+    counts: dict[str, int] = {}
+    for reason, count in told.items():
+        name = reason if _REASON.fullmatch(reason) else "other"
+        if count:
+            counts[name] = counts.get(name, 0) + count
+    return counts
 
 
 def _encoding(request: web.Request) -> str:

@@ -154,9 +154,9 @@ def test_what_an_sdk_says_it_dropped_is_told_under_notices(tmp_path: Path) -> No
             "usage": {"prompt_tokens": 1, "completion_tokens": 1},
         }
         assert running.post({"events": [event], "dropped": {"queue_full": 7}})["accepted"] == 1
-        assert running.post({"events": [], "dropped": {"queue_full": 2, "too_large": 1}})["accepted"] == 0
+        assert running.post({"events": [], "dropped": {"queue_full": 2, "Ada Lovelace": 1}})["accepted"] == 0
         told = next(notice for notice in running.get("notices")["data"] if notice["kind"] == "dropped_events")
-        assert told["items"] == [{"name": "queue_full", "count": 9}, {"name": "too_large", "count": 1}]
+        assert told["items"] == [{"name": "queue_full", "count": 9}, {"name": "other", "count": 1}]
         assert running.get("overview")["data"]["events"] == 1
     finally:
         running.end()
