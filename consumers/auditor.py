@@ -93,7 +93,7 @@ class Auditor:
 
     def run(self, stop: Any) -> None:
         """In the background until `stop` (a threading.Event) is set."""
-        next_look = next_review = next_fold = next_fold_all = 0.0
+        next_look = next_review = next_fold = 0.0
         while not stop.wait(limits.AUDIT_SECONDS):
             with suppress(StoreError):  # the store is away: the marks stay
                 self.settle_doubtful()
@@ -105,17 +105,9 @@ class Auditor:
                     review(self._store)
                     self.sweep()
                 if time.monotonic() >= next_fold and self._lease.renew():
-                    everything = time.monotonic() >= next_fold_all
+                    next_fold = time.monotonic() + limits.FOLD_SECONDS  # whatever comes of it: folds are no hurry
                     with self._lease.kept():
-                        folded = self._folder.look(
-                            back_seconds=limits.FOLD_ALL_BACK_SECONDS if everything else limits.FOLD_BACK_SECONDS
-                        )
-                        if everything:
-                            self._folder.sweep()
-                    next_fold = time.monotonic() + limits.FOLD_SECONDS
-                    # What is found far back is folded at the second look: not half an hour later.
-                    if everything and not folded and not self._folder.waits:
-                        next_fold_all = time.monotonic() + limits.FOLD_ALL_SECONDS
+                        self._folder.turn()
 
     def sweep(self) -> None:
         """Drop what workers that died left of guarded inserts: scratch tables that no statement can still be using."""

@@ -41,11 +41,23 @@ class Folder:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._seen: dict[str, Stale] = {"hour": {}, "day": {}}
+        self._far_looks = 0  # of this round, as far back as anything is asked about
+        self._next_far = float("-inf")
 
-    @property
-    def waits(self) -> bool:
-        """Whether the last look saw something to fold at the next."""
-        return any(self._seen.values())
+    def turn(self) -> None:
+        """One look at the last days. Every FOLD_ALL_SECONDS a round of looks as far back as anything is asked about.
+
+        A round has two, what is stale at the first being folded at the second, and more while one has no room for all: late events
+        that never end do not make it go on.
+        """
+        if time.monotonic() < self._next_far:
+            self.look(back_seconds=limits.FOLD_BACK_SECONDS)
+            return
+        folded = self.look(back_seconds=limits.FOLD_ALL_BACK_SECONDS)
+        self._far_looks += 1
+        if self._far_looks >= 2 and folded < limits.FOLD_SPANS:
+            self._far_looks, self._next_far = 0, time.monotonic() + limits.FOLD_ALL_SECONDS
+            self.sweep()
 
     def look(self, *, back_seconds: int) -> int:
         """Fold the spans of the last `back_seconds` that are stale now as they were at the last look; how many."""
@@ -129,12 +141,27 @@ class Folder:
             "SELECT DISTINCT partition FROM system.parts WHERE active AND database = currentDatabase() AND table = 'user_folds'"
         ).rows:
             month = f"toYYYYMM(at) = {int(partition)}"
-            old = "fold < {before:UInt64}"
-            bound = {"before": time.time_ns() // 1000 - limits.FOLD_SWEEP_SECONDS * 1_000_000}
-            last = f"SELECT account, span, at, max(fold) FROM folds WHERE {month} AND {old} GROUP BY account, span, at"
-            gone = f"{month} AND {old} AND (account, span, at, fold) NOT IN ({last})"
-            if self._store.select(f"SELECT count() FROM user_folds WHERE {gone}", bound, seconds=120).rows[0][0]:
-                self._store.execute(f"DELETE FROM user_folds WHERE {gone}", bound, max_execution_time=600)
+            before = time.time_ns() // 1000 - limits.FOLD_SWEEP_SECONDS * 1_000_000
+            gone = self._store.select(
+                f"""
+                SELECT DISTINCT account, span, toUnixTimestamp(at), fold FROM user_folds
+                WHERE {month} AND fold < {{before:UInt64}} AND (account, span, at, fold) NOT IN (
+                    SELECT account, span, at, max(fold) FROM folds WHERE {month} AND fold < {{before:UInt64}} GROUP BY account, span, at)
+                LIMIT {limits.FOLD_SPANS}
+                """,
+                {"before": before},
+                seconds=120,
+            ).rows
+            if gone:
+                accounts, spans, seconds, folds = (list(column) for column in zip(*gone, strict=True))
+                # Named one by one: a replicated table refuses a deletion with a question in it.
+                self._store.execute(
+                    f"DELETE FROM user_folds WHERE {month} AND fold IN {{folds:Array(UInt64)}} AND has(arrayZip({{accounts:Array(String)}}, "
+                    "{spans:Array(String)}, {seconds:Array(UInt32)}, {folds:Array(UInt64)}), "
+                    "(toString(account), toString(span), toUnixTimestamp(at), fold))",
+                    {"accounts": accounts, "spans": spans, "seconds": seconds, "folds": folds},
+                    max_execution_time=600,
+                )
 
 
 def _together(keys: list[tuple[str, int]], stale: Stale) -> Iterator[list[tuple[str, int]]]:

@@ -147,6 +147,23 @@ def test_what_a_later_fold_replaced_is_swept(store: ClickHouse, monkeypatch: pyt
     assert spends(store) == before
 
 
+def test_late_events_without_end_do_not_make_the_far_looks_go_on(
+    store: ClickHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Folder(store)
+    looks: list[int] = []
+    folded = iter([0, 200, 200, 3, 3, 3])  # full, full, then a trickle
+
+    def look(*, back_seconds: int) -> int:
+        looks.append(back_seconds)
+        return next(folded)
+
+    monkeypatch.setattr(folder, "look", look)
+    for _ in range(6):
+        folder.turn()
+    assert looks == [limits.FOLD_ALL_BACK_SECONDS] * 4 + [limits.FOLD_BACK_SECONDS] * 2
+
+
 def test_small_accounts_are_not_folded(store: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "FOLD_EVENTS", 10_000)
     assert fold(store) == 0
