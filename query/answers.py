@@ -142,7 +142,8 @@ class Answers(Reader):
     def top_models(self, q: Question, users: Sequence[str]) -> dict[str, str]:
         """By spend, then calls, then name; of all users when none is named."""
         named = (Filter("user_id", tuple(users)),) if users else ()
-        found, _ = self.rows(replace(q, filters=(*q.filters, *named)), [column("user_id"), column("model")])
+        narrowed = replace(q, filters=(*q.filters, *named))
+        found, _ = self.rows(narrowed, [column("user_id"), column("model")], only=("cost", "calls"))
         best: dict[str, tuple[Any, ...]] = {}
         for (user, model), m in found:
             if model and m["calls"] > 0:
@@ -269,7 +270,7 @@ class Answers(Reader):
     def labels(self, q: Question, users: Sequence[str], tag: str) -> dict[str, str]:
         """The value of a tag that each user's events carry most."""
         narrowed = replace(q, filters=(*q.filters, Filter("user_id", tuple(users))))
-        rows, _ = self.rows(narrowed, [column("user_id"), tag_key(tag)], extra={"g0": f"{tag}="})
+        rows, _ = self.rows(narrowed, [column("user_id"), tag_key(tag)], extra={"g0": f"{tag}="}, only=("events",))
         best: dict[str, tuple[int, str]] = {}
         for (user, pair), m in rows:
             best[user] = max(best.get(user, (0, "")), (int(m["events"]), pair[len(tag) + 1 :]))

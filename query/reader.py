@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -14,7 +14,7 @@ from query.folds import Folds
 from query.plan import foldable, name_of, sliced, sources
 from query.question import Question
 from query.shapes import NOTHING, Measured
-from query.sql import Conditions, Key, Sql, column, distinct_traces, measured, untraced, with_users
+from query.sql import SUMS, Conditions, Key, Sql, column, distinct_traces, measured, untraced, with_users
 from query.windows import Span
 
 Answer = dict[str, Any]
@@ -42,10 +42,11 @@ class Reader:
         extra: Answer | None = None,
         bucket: str | None = None,
         every_tag: bool = False,
+        only: Collection[str] = SUMS,
     ) -> tuple[list[Any], str]:
         """Key, measures, and what else was asked for (latencies with `maps`, a count with `users`), from the cheapest exact sources.
 
-        And the plan.
+        And the plan. `only`: the sums that are needed; the others are 0.
         """
         whole_days = bucket is None or (bucket == "day" and q.tz == "UTC")
         raw_only = (bucket is not None and not _whole_hours(q)) or self.needs_raw(q, every_tag)
@@ -53,7 +54,7 @@ class Reader:
         parts = sources(q, read, whole_days=whole_days, raw_only=raw_only)
         if not maps and foldable(q, read):
             parts = self._folds.of(q.account, parts, hours=not sliced(q, read))
-        sql = with_users(q, keys, parts) if users else measured(q, keys, parts, maps=maps)
+        sql = with_users(q, keys, parts) if users else measured(q, keys, parts, maps=maps, only=only)
         width, plan = len(keys), name_of(parts)
         found = self._store.select(sql.text, sql.parameters | (extra or {})).rows
         if maps:

@@ -65,7 +65,7 @@ class Sparks:
             keys.append(key_of({"user_id": "user"}.get(field, field)))
             if field.startswith("tag."):
                 extra["g0"] = f"{field[4:]}="
-        rows, _ = self._answers.rows(narrowed, keys, extra=extra, bucket="day")
+        rows, _ = self._answers.rows(narrowed, keys, extra=extra, bucket="day", only=("cost",))
         found: dict[str, Days] = {}
         for key, m in rows:
             days = found.setdefault(key[1] if field else "", [Decimal(0)] * len(starts))

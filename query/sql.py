@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from pipeline.rollups import MODEL_SLICE
@@ -35,6 +35,7 @@ _RAW_MAPS = {
     "latency": f"sumMapIf(map({_BUCKET.format('latency_ms')}, toInt64(sign)), latency_ms IS NOT NULL)",
     "first_token": f"sumMapIf(map({_BUCKET.format('time_to_first_token_ms')}, toInt64(sign)), time_to_first_token_ms IS NOT NULL)",
 }
+_UNREAD = "toInt64(0)"
 _RAW_UNTRACED = "sum(CAST(if(trace_id = '', sign * ifNull(e.cost, 0), 0), 'Decimal(38, 9)'))"
 # Each source with its column of time. Hours by tag have no user and no set of tags: an event stands there once for each of its tags,
 # and once under the tag ''.
@@ -218,12 +219,19 @@ def with_users(question: Question, keys: Sequence[Key], parts: Sequence[Span]) -
     return Sql(f"SELECT {', '.join(columns)} FROM (\n{inner.text}\n) AS w{group}", inner.parameters)
 
 
-def measured(question: Question, keys: Sequence[Key], parts: Sequence[Span], *, maps: bool = False) -> Sql:
-    """Measures grouped by keys, over the sources of a plan."""
+def measured(
+    question: Question,
+    keys: Sequence[Key],
+    parts: Sequence[Span],
+    *,
+    maps: bool = False,
+    only: Collection[str] = SUMS,
+) -> Sql:
+    """Measures grouped by keys, over the sources of a plan. Sums that are not among `only` are 0, and their columns not read."""
     conditions = Conditions(question, keys)
     names = ", ".join(key.name for key in keys)
     shown = [*SUMS, *(("latency", "first_token") if maps else ())]
-    selects = [_select(span, keys, conditions, maps) for span in parts]
+    selects = [_select(span, keys, conditions, maps, only) for span in parts]
     outer = [key.name for key in keys] + [f"sum(u.{name}) AS {name}" for name in SUMS]
     if maps:
         outer += ["sumMap(u.latency) AS latency", "sumMap(u.first_token) AS first_token"]
@@ -233,18 +241,18 @@ def measured(question: Question, keys: Sequence[Key], parts: Sequence[Span], *, 
     return Sql(f"SELECT {', '.join(outer)}\nFROM (\n    {union}\n) AS u{group}", conditions.parameters)
 
 
-def _select(span: Span, keys: Sequence[Key], conditions: Conditions, maps: bool) -> str:
+def _select(span: Span, keys: Sequence[Key], conditions: Conditions, maps: bool, only: Collection[str]) -> str:
     table, at = _TABLES[span.source]
     if table == "events":
         columns = [f"{key.raw} AS {key.name}" for key in keys]
-        columns += [f"{_RAW[name]} AS {name}" for name in SUMS]
+        columns += [f"{_RAW[name] if name in only else _UNREAD} AS {name}" for name in SUMS]
         if maps:
             columns += [f"{sql} AS {name}" for name, sql in _RAW_MAPS.items()]
         columns.append("max(ts) AS last_seen")
         alias = "e"
     else:
         columns = [f"{_of_rollup(key, span).replace('r.at', f'r.{at}')} AS {key.name}" for key in keys]
-        columns += [f"sum(r.{name}) AS {name}" for name in SUMS]
+        columns += [f"{f'sum(r.{name})' if name in only else _UNREAD} AS {name}" for name in SUMS]
         if maps:
             columns += [f"sumMap(r.{name}) AS {name}" for name in _RAW_MAPS]
         columns.append("max(r.last_seen) AS last_seen")

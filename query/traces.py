@@ -92,7 +92,7 @@ GROUP BY trace_id HAVING {_behind("at", after)} ORDER BY at DESC, trace_id LIMIT
 
     def _rows(self, q: Question, as_of: int, places: Sequence[Place]) -> dict[str, Answer]:
         part = replace(q, window=q.window._replace(start=max(q.start, min(at for at, _ in places))))
-        sql = _of_traces(part, as_of, "AND trace_id IN {traces:Array(String)}")
+        sql = of_traces(part, as_of, "AND trace_id IN {traces:Array(String)}")
         bound = sql.parameters | {"traces": [trace for _, trace in places]}
         return {row[0]: _trace(row) for row in self._store.select(sql.text, bound).rows}
 
@@ -100,7 +100,7 @@ GROUP BY trace_id HAVING {_behind("at", after)} ORDER BY at DESC, trace_id LIMIT
 
     def _sorted(self, q: Question, as_of: int, offset: int) -> Answer:
         """By the column of `sort`, ties by id."""
-        sql = _of_traces(q, as_of)
+        sql = of_traces(q, as_of)
         order = f"{SORTED[q.sort]} {'DESC' if q.descending else 'ASC'}"
         if q.sort == "spend":  # unknown is below every amount
             order = f"m_unpriced > 0 AND m_priced = 0 AND m_cost = 0 {'ASC' if q.descending else 'DESC'}, {order}"
@@ -113,7 +113,7 @@ GROUP BY trace_id HAVING {_behind("at", after)} ORDER BY at DESC, trace_id LIMIT
 
     def all(self, q: Question, as_of: int, rows: int) -> Iterator[list[Answer]]:
         """Every trace, newest first, so many at a time."""
-        sql = _of_traces(q, as_of)
+        sql = of_traces(q, as_of)
         after: Place | None = None
         while True:
             having = f"HAVING {_behind('toUnixTimestamp64Micro(started_at)', after)}"
@@ -129,7 +129,7 @@ GROUP BY trace_id HAVING {_behind("at", after)} ORDER BY at DESC, trace_id LIMIT
     def trace(self, q: Question, trace_id: str) -> Answer:
         """With its first EVENTS_SHOWN events in order; windows do not matter. Raises NotFound."""
         wide = replace(q, window=ALL_TIME)
-        sql = _of_traces(wide, ALL_TIME.end, "AND trace_id = {trace:String}")
+        sql = of_traces(wide, ALL_TIME.end, "AND trace_id = {trace:String}")
         rows = self._store.select(sql.text, sql.parameters | {"trace": trace_id}).rows
         if not rows:
             raise NotFound("no such trace")
@@ -158,7 +158,8 @@ def _place(after: Place | None) -> dict[str, Any]:
     return {"at": after[0], "after": after[1]} if after else {}
 
 
-def _of_traces(q: Question, as_of: int, narrowed: str = "") -> Sql:
+def of_traces(q: Question, as_of: int, narrowed: str = "") -> Sql:
+    """Traces with the numbers of their selected events, received by unix us `as_of`; `narrowed`: one more condition on rows."""
     conditions = Conditions(q)
     sums = ", ".join(f"{_RAW[name]} AS m_{name}" for name in SUMS)
     text = f"""SELECT trace_id,

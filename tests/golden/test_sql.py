@@ -11,7 +11,8 @@ import pytest
 
 from query.plan import name_of, sources
 from query.question import parse_question
-from query.sql import Key, bucket_key, column, distinct_traces, key_of, measured
+from query.sql import NOBODY, Key, bucket_key, column, distinct_traces, key_of, measured, with_users
+from query.traces import of_traces
 from query.windows import Span
 
 FILES = Path(__file__).parent / "sql"
@@ -71,10 +72,30 @@ def test_folds_are_read_by_their_numbers_and_what_is_not_folded_from_the_rollups
     held("folds", f"{by_tag.text}\n\n{by_model.text}\n")
 
 
+def test_top_models_read_two_sums_and_users_are_counted_in_the_store() -> None:
+    question = parse_question("acc_1", [("from", "2026-11-04"), ("to", "2026-11-07"), ("tag.org", "acme")], NOW)
+    parts = sources(question, [column("user_id")])
+    narrow = measured(question, [column("user_id"), column("model")], parts, only=("cost", "calls"))
+    held("narrow", narrow.text + "\n")
+    held("with_users", with_users(question, [NOBODY], parts).text + "\n")
+
+
+def test_a_list_of_traces_reads_their_rows_of_its_part_of_the_window() -> None:
+    question = parse_question("acc_1", [("window", "1d"), ("tag.org", "acme")], NOW)
+    held("traces", of_traces(question, NOW, "AND trace_id IN {traces:Array(String)}").text + "\n")
+
+
 def test_distinct_traces_come_from_the_raw_table() -> None:
     question = parse_question("acc_1", [("window", "7d"), ("model", "gpt-4o")], NOW)
     held("distinct_traces", distinct_traces(question, [column("user_id")]).text + "\n")
 
 
 def test_every_file_is_somebodys() -> None:
-    assert {path.stem for path in FILES.glob("*.sql")} == {*CASES, "distinct_traces", "folds"}
+    assert {path.stem for path in FILES.glob("*.sql")} == {
+        *CASES,
+        "distinct_traces",
+        "folds",
+        "narrow",
+        "traces",
+        "with_users",
+    }
