@@ -121,11 +121,7 @@ export function Patterns() {
         <pattern id="many" width="3" height="18" patternUnits="userSpaceOnUse">
           <rect width="2.2" height="18" className="many" />
         </pattern>
-        {/* Of the series after the first, where the reader's system forces its own few colours. */}
-        <pattern id="forced-2" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
-          <rect width="5" height="5" className="hatch-ground" />
-          <rect width="1.6" height="5" className="hatch-line" />
-        </pattern>
+        {/* With the hatch, of the series after the first, where the reader's system forces its own few colours. */}
         <pattern id="forced-3" width="4" height="4" patternUnits="userSpaceOnUse">
           <rect width="4" height="4" className="hatch-ground" />
           <circle cx="2" cy="2" r="1" className="hatch-line" />
