@@ -31,7 +31,7 @@ class Room:
     """
 
     def __init__(self, folder: Path, ask: Callable[[str], object]) -> None:
-        self._folder = folder
+        self._folder = folder.absolute()  # whatever becomes the working directory
         self._ask = ask
         self.bytes = min(limits.STORE_ROOM_BYTES, shutil.disk_usage(folder).total // 20)
         self._lock = threading.Lock()
@@ -39,6 +39,7 @@ class Room:
         self._full = False
         self._stopped = False  # merges were told to stop, and not to start again
         self._idle = False  # no merge runs, and none starts
+        self._unanswered = False  # the disk did not say how full it is
         self._closed = threading.Event()
         if (free := shutil.disk_usage(folder).free) < self.bytes // 4:
             raise StoreError(f"{free >> 20} MiB are left on the disk of {folder}: make room, and start again")
@@ -61,8 +62,14 @@ class Room:
                 self._writing -= 1
 
     def look(self) -> None:
-        """Ask the disk, not the engine. Ends the process when something may have been cut short."""
-        free = shutil.disk_usage(self._folder).free
+        """Ask the disk, not the engine. Ends the process when something may have been cut short.
+
+        Raises StoreError when the disk does not answer: it may be full.
+        """
+        try:
+            free = shutil.disk_usage(self._folder).free
+        except OSError as error:
+            raise StoreError(f"the store's disk does not say how full it is: {error.strerror}") from None
         with self._lock:
             if free < self.bytes // 4 and (self._writing or not self._idle):
                 try:
@@ -76,7 +83,14 @@ class Room:
 
     def _watch(self) -> None:
         while not self._closed.wait(limits.STORE_ROOM_LOOK_SECONDS):
-            self.look()
+            try:
+                self.look()
+                self._unanswered = False
+            except StoreError as error:  # looked at again: a watch that ended would let a full disk pass
+                if not self._unanswered:
+                    _say.error("store_disk_unanswered", detail=error.detail)
+                self._unanswered = True
+                continue
             with suppress(Exception):  # a busy or closing engine: told again at the next look
                 self._mind_merges()
 

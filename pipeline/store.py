@@ -293,6 +293,7 @@ class _Chdb(ClickHouse):
     """The engine in this process: it does not look after the disk itself, so every write asks for room."""
 
     def __init__(self, path: Path) -> None:
+        path = path.absolute()  # opening, the engine changes the working directory for a while
         # One engine a process, any number of clients on it.
         super().__init__(lambda: clickhouse_connect.get_client(interface="chdb", path=str(path), database="default"))
         self._room = Room(path, self._ask)

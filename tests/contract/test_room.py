@@ -141,6 +141,23 @@ def test_merges_stop_and_go_on_although_an_answer_is_lost(disk: SmallDisk, merge
     until(lambda: not merges.stopped)
 
 
+def test_the_watch_outlives_a_folder_that_is_away_and_a_change_of_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "store").mkdir()
+    monkeypatch.chdir(tmp_path)
+    room = Room(Path("store"), lambda _: 0)
+    monkeypatch.chdir("/")
+    room.look()
+    (tmp_path / "store").rename(tmp_path / "away")
+    until(lambda: room._unanswered)
+    with pytest.raises(StoreError, match="how full"), room.to_write():
+        pass
+    (tmp_path / "away").rename(tmp_path / "store")
+    until(lambda: not room._unanswered)
+    room.close()
+
+
 def test_nothing_starts_on_a_full_disk(disk: SmallDisk) -> None:
     disk.fill()
     with pytest.raises(StoreError, match="make room"):
