@@ -48,7 +48,8 @@ def _fail(text: str, code: int) -> None:
 
 def _settings(**given: Any) -> Settings:
     settings = load()
-    chosen = {name: value for name, value in given.items() if value is not None}
+    # Whatever becomes the working directory: the engine changes it for a while.
+    chosen = {name: v.absolute() if isinstance(v, Path) else v for name, v in given.items() if v is not None}
     settings = settings.model_copy(update=chosen)
     set_up_logs(settings.log_level)
     return settings

@@ -9,9 +9,8 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline import limits
@@ -34,7 +33,7 @@ class Settings(BaseSettings):
     port: int = Field(8900, ge=0, le=65535)
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(0, ge=0, le=65535, description="0: no metrics server")
-    data: Annotated[Path, AfterValidator(Path.absolute), Field(validate_default=True)] = Path("data")
+    data: Path = Path("data")
 
     kafka_bootstrap: str = "127.0.0.1:9092"
     topic: str = "percapita.events"
