@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
@@ -56,8 +57,15 @@ def test_what_is_chosen_and_what_is_marked_has_an_edge(forced: BrowserContext, s
 
 def test_how_a_call_went_is_told_by_its_shape(forced: BrowserContext, site: Site) -> None:
     page, wrong = watched(forced)
-    failed = site.api(f"traces?{WINDOW}&status=error&limit=1")["data"][0]["trace_id"]
-    page.goto(f"{site.url}/traces/{failed}?{WINDOW}")
+    failed = [trace["trace_id"] for trace in site.api(f"traces?{WINDOW}&status=error&limit=100")["data"]]
+    events = {trace: site.api(f"traces/{quote(trace, safe='')}")["data"]["events"] for trace in failed[:40]}
+    # One in which something went well too: the newest may hold its failure alone.
+    mixed = next(
+        trace
+        for trace in events
+        if {event["status"] for event in events[trace] if event["type"] == "llm"} >= {"ok", "error"}
+    )
+    page.goto(f"{site.url}/traces/{mixed}?{WINDOW}")
     settled(page)
     shapes = {name: page.locator(f".lane .lane-{name}") for name in ("llm", "wait", "tool", "failed")}
     fills = [lane.first.evaluate(FILL) for lane in shapes.values() if lane.count() > 0]
