@@ -49,6 +49,7 @@ HEAD_BYTES = 32 * 1024  # of one head, or of what stands around the chunks of a 
 HEADS_BYTES = 16 * 1024 * 1024  # of all heads that have not ended yet
 READ_BYTES = 32 * 1024  # taken from one socket at a time: every open socket may have as much ready
 DRAIN_SECONDS = 10  # after SIGTERM: how long connections are told to go elsewhere
+LAST_SECONDS = 2  # and how long those who came last are, when nobody else can connect
 DRAIN_QUIET_SECONDS = 1  # less, when nobody asks any more
 
 # --- the embedded store
@@ -90,6 +91,12 @@ FOLD_ALL_SECONDS = 1_800  # between looks as far back as FOLD_ALL_BACK_SECONDS
 FOLD_ALL_BACK_SECONDS = 190 * 86_400  # ninety days and the ninety before them, which they are compared with
 FOLD_AGE_SECONDS = 30  # a fold is read from this age on: every replica has it by then
 FOLD_SWEEP_SECONDS = 3_600  # rows of a fold that was replaced stay so long: a question may be reading them
+KEPT_ROWS = 400_000  # of answers about closed hours that a query service keeps: some 100 MB
+KEPT_USERS = 50_000  # of one answer, where sums by user are asked for only in order to keep them
+KEPT_SECONDS = 3_600  # and for how long
+KEPT_SETTLED_SECONDS = (
+    30  # the sums of what is kept have stood so long before it was read: every rollup and replica has it by then
+)
 BUDGET_REVIEW_SECONDS = 300  # between the auditor's counts of values per key
 BUDGET_QUERY_SECONDS = 15  # the query service asks for new versions as often
 BUDGET_AGE_SECONDS = 60  # workers apply a version when every query service has seen it

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import resource
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import structlog
@@ -182,14 +184,17 @@ class HardenedServer(web.Server):
         heard = max((one.heard for one in self._connections if isinstance(one, QuietConnection)), default=0.0)
         return now - self.asked >= limits.DRAIN_QUIET_SECONDS and now - heard >= limits.DRAIN_QUIET_SECONDS / 4
 
-    async def drain(self) -> None:
+    async def drain(self, seconds: float) -> None:
         """Answer what is in flight and tell everybody else 503, until nobody asks any more or time is up."""
         self.draining, self.asked = True, self._loop.time()
-        end = self.asked + limits.DRAIN_SECONDS
+        end = self.asked + seconds
         if not self._connections:
             return
         while (now := self._loop.time()) < end and not self._quiet(now):  # noqa: ASYNC110  # no event tells of quiet
             await asyncio.sleep(0.02)
+
+    async def cut(self) -> None:
+        """Answer 503 to what is still coming in."""
         for one in self.connections:
             if isinstance(one, QuietConnection):
                 one.cut()
@@ -203,7 +208,7 @@ class HardenedRunner(web.AppRunner):
         super().__init__(
             app, access_log=None, handle_signals=False, lingering_time=1.0, keepalive_timeout=75.0,
             max_line_size=16_384, max_headers=128, max_field_size=16_384, auto_decompress=False,
-            read_bufsize=limits.READ_BYTES, shutdown_timeout=limits.SHUTDOWN_SECONDS - limits.DRAIN_SECONDS,
+            read_bufsize=limits.READ_BYTES, shutdown_timeout=limits.SHUTDOWN_SECONDS - limits.DRAIN_SECONDS - limits.LAST_SECONDS,
         )  # fmt: skip
 
     async def _make_server(self) -> web.Server:
@@ -215,9 +220,39 @@ class HardenedRunner(web.AppRunner):
         return server
 
     async def drain(self) -> None:
-        """Before `cleanup`: nobody is cut off without an answer."""
-        if isinstance(self.server, HardenedServer):
-            await self.server.drain()
+        """Before `cleanup`: nobody is cut off without an answer, not even who never stops asking."""
+        server = self.server
+        if isinstance(server, HardenedServer):
+            await server.drain(limits.DRAIN_SECONDS)
+            await self._stop_listening(server)
+            await server.drain(limits.LAST_SECONDS)
+            await server.cut()
+
+    async def _stop_listening(self, server: HardenedServer) -> None:
+        """No new connections. Those that the kernel has made and nobody has taken yet would be reset with the socket: they are taken first."""
+        loop = asyncio.get_running_loop()
+        for site in list(self.sites):
+            listening = getattr(site._server, "sockets", ())
+            held = [socket.socket(fileno=os.dup(one.fileno())) for one in listening]
+            await site.stop()
+            for listener in held:
+                listener.setblocking(False)
+                with listener:
+                    waiting = list(_waiting(listener))
+                for connection in waiting:
+                    await loop.connect_accepted_socket(server, connection)
+
+
+def _waiting(listener: socket.socket) -> Iterator[socket.socket]:
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except ConnectionAbortedError:
+            continue  # it went away by itself
+        except OSError:
+            return  # none waits, or there are no descriptors left
+        connection.setblocking(False)
+        yield connection
 
 
 def connections_allowed() -> int:

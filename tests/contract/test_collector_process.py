@@ -208,6 +208,21 @@ async def test_who_was_answered_last_may_still_ask(tmp_path: Path) -> None:
         assert all(one in ([202, 503], [503]) for one in answers)
 
 
+async def test_who_comes_again_and_again_is_never_cut_off_either(tmp_path: Path) -> None:
+    with CollectorProcess(tmp_path) as ending:
+        senders = [Sender(ending.port, ending.keys["ingest"], patient=False) for _ in range(40)]
+        running = [asyncio.create_task(sender.run()) for sender in senders]
+        await asyncio.sleep(0.5)
+        ending.process.send_signal(signal.SIGTERM)
+        started = time.monotonic()
+        await asyncio.wait_for(asyncio.gather(*running), 40)  # until nobody listens: a reset would be an error here
+        assert await asyncio.to_thread(ending.process.wait, 30) == 0
+        assert time.monotonic() - started < limits.DRAIN_SECONDS + 5
+        answered = [status for sender in senders for status in sender.sent.values()]
+        assert set(answered) == {202, 503}
+        assert answered.count(503) > 1_000
+
+
 async def test_what_never_ends_holds_up_neither_the_others_nor_the_end(
     process: CollectorProcess, tmp_path: Path
 ) -> None:

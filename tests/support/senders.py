@@ -33,10 +33,10 @@ def statuses(said: list[Said]) -> Counter[int]:
 
 
 class Sender:
-    """One keep-alive connection that posts event after event, and goes away when it is told to."""
+    """One keep-alive connection that posts event after event, and goes away when it is told to; for as long as it is `patient`."""
 
-    def __init__(self, port: int, key: str) -> None:
-        self._port, self._key = port, key
+    def __init__(self, port: int, key: str, *, patient: bool = True) -> None:
+        self._port, self._key, self._patient = port, key, patient
         self.sent: dict[str, int] = {}  # id -> status, 0 without an answer
         self.told: list[bytes] = []  # heads of refusals
 
@@ -44,14 +44,14 @@ class Sender:
         while True:
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-            except ConnectionRefusedError:
-                return
+            except (ConnectionRefusedError, ConnectionResetError):
+                return  # nobody listens, or not any more
             try:
                 while await self._one(reader, writer):
                     await asyncio.sleep(0.01)
             finally:
                 writer.close()
-            if self.told:
+            if self.told and self._patient:
                 await asyncio.sleep(2.2)  # Retry-After
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
