@@ -13,7 +13,7 @@ import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 from urllib.parse import urlsplit
 
 import clickhouse_connect
@@ -25,6 +25,9 @@ from clickhouse_connect.driver.insert import InsertContext
 
 from pipeline.errors import StoreError
 from pipeline.room import Room
+
+if TYPE_CHECKING:  # a collector, which asks for no tables, has no room for it
+    import pyarrow as pa
 
 # Errors of ClickHouse that speak of the rows, not of the server: parse, range, type, argument, decimal overflow.
 _DATA_CODES = frozenset({6, 27, 38, 41, 43, 53, 69, 70, 72, 131, 407, 349})
@@ -87,6 +90,9 @@ class Store(Protocol):
 
     def select_array(self, sql: str, parameters: Mapping[str, Any] | None = None, *, seconds: float = 30) -> Array:
         """The rows of a query of numbers as one structured array, a field for each column. Raises StoreError."""
+
+    def select_table(self, sql: str, parameters: Mapping[str, Any] | None = None, *, seconds: float = 30) -> pa.Table:
+        """The rows of a query as columns in Arrow's form, for answers of very many rows. Raises StoreError."""
 
     def execute(
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, query_id: str = "", **settings: Any
@@ -250,6 +256,15 @@ class ClickHouse:
                 sql, parameters=dict(parameters or {}), settings={"max_execution_time": max(1, int(seconds))}
             )
             return found
+
+    def select_table(self, sql: str, parameters: Mapping[str, Any] | None = None, *, seconds: float = 30) -> pa.Table:
+        with self._client() as client:
+            return client.query_arrow(
+                sql,
+                parameters=dict(parameters or {}),
+                settings={"max_execution_time": max(1, int(seconds))},
+                use_strings=True,
+            )
 
     def execute(
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, query_id: str = "", **settings: Any

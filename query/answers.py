@@ -33,18 +33,30 @@ class Answers(Reader):
         """Everything in the window; with group_by a list of rows."""
         if q.group_by:
             return self._grouped(q)
-        found, plan = self.rows(q, [NOBODY], users=True)
-        parts = {bool(key[0]): m for key, m, _ in found}
-        total = Measured.total(list(parts.values()))
-        data = shapes.measures(total, self.traces_of(q, total)) | {"users": sum(users for _, _, users in found)}
+        total, nobody, users, plan = self._everything(q)
+        data = shapes.measures(total, self.traces_of(q, total)) | {"users": users}
         if q.named == "mtd":
             data["forecast"] = shapes.money(self.forecast(q))
         return {
             "data": data,
             "totals": dict(data),
-            "unattributed": self._unattributed(q, parts.get(True, NOTHING)),
+            "unattributed": self._unattributed(q, nobody),
             "plan": plan,
         }
+
+    def _everything(self, q: Question) -> tuple[Measured, Measured, int, str]:
+        """Every sum, those of nobody, how many users, and the plan.
+
+        From sums by user where these are few enough to be kept for the next time, else counted in the store.
+        """
+        if self.few_users(q):
+            found, plan = self.by_user(q)
+            return found.total(), found.nobody(), len(found.users()), plan
+        rows, plan = self.rows(q, [NOBODY], users=True)
+        parts = {bool(key[0]): m for key, m, _ in rows}
+        users = sum(count for _, _, count in rows)
+        self.note_users(q, users)
+        return Measured.total(list(parts.values())), parts.get(True, NOTHING), users, plan
 
     def _unattributed(self, q: Question, m: Measured) -> Answer:
         distinct = self.distinct(replace(q, filters=(*q.filters, Filter("user_id", ("",)))), [], group="user")
@@ -98,52 +110,32 @@ class Answers(Reader):
 
     def users(self, q: Question) -> Answer:
         """One row per user, sorted; the events of nobody apart. `top_model` and `label` are told of the rows that are shown."""
-        found, plan = self.rows(q, [column("user_id")])
-        by_user: dict[str, Measured] = {key[0]: m for key, m in found}
-        unattributed = by_user.pop("", NOTHING)
-        by_user = {user: m for user, m in by_user.items() if m["events"]}
-        if q.search:
-            needle = q.search.casefold()
-            by_user = {user: m for user, m in by_user.items() if needle in user.casefold()}
-        attributed = Measured.total(list(by_user.values()))
+        found, plan = self.by_user(q)
+        unattributed, users = found.nobody(), found.users(q.search)
+        attributed, spends = users.total(), users.spends()
         whole = attributed if q.search else attributed.plus(unattributed)
         distinct = self.distinct(q, [column("user_id")], group="user")
-        rows: list[Answer] = [
-            {
-                "user_id": user,
-                "top_model": None,
-                "share": shapes.share(m, whole),
-                "label": None,
-                "_m": m,
-                "_traces": m["user_traces"] if distinct is None else distinct.get((user,), 0),
-            }
-            for user, m in by_user.items()
-        ]
-        if q.sort == "top_model":
-            tops = self.top_models(q, [])
-            for row in rows:
-                row["top_model"] = tops.get(row["user_id"])
-        rows.sort(key=order(q, "user_id"))
-        traces = sum(row["_traces"] for row in rows) if q.search else self.traces_of(q, whole)
-        spends = [m["cost"] for m in by_user.values()]
+        rows = users.rows(q, whole, distinct, self.top_models(q) if q.sort == "top_model" else {})
+        traces = rows.sum()["traces"] if q.search else self.traces_of(q, whole)
         totals = shapes.measures(whole, traces) | {
-            "users": len(by_user),
+            "users": len(users),
             "mean_spend": shapes.money(_rounded(attributed["cost"] / len(spends))) if spends else None,
             "median_spend": shapes.money(_rounded(Decimal(median(spends)))) if spends else None,
         }
         if q.above:
-            totals["users_above"] = sum(1 for s in spends if s > Decimal(q.above))
+            totals["users_above"] = len(spends) - bisect_right(spends, Decimal(q.above))
         nobody = None
         if not q.search:
             traces = unattributed["user_traces"] if distinct is None else distinct.get(("",), 0)
             nobody = shapes.measures(unattributed, traces)
         return {"rows": rows, "identity": ("user_id",), "totals": totals, "unattributed": nobody, "plan": plan}
 
-    def top_models(self, q: Question, users: Sequence[str]) -> dict[str, str]:
+    def top_models(self, q: Question, users: Sequence[str] = ()) -> dict[str, str]:
         """By spend, then calls, then name; of all users when none is named."""
-        named = (Filter("user_id", tuple(users)),) if users else ()
-        narrowed = replace(q, filters=(*q.filters, *named))
-        found, _ = self.rows(narrowed, [column("user_id"), column("model")], only=("cost", "calls"))
+        key, only = column("model"), ("cost", "calls")
+        found = (
+            self.of_users(q, users, key, only=only) if users else self.rows(q, [column("user_id"), key], only=only)[0]
+        )
         best: dict[str, tuple[Any, ...]] = {}
         for (user, model), m in found:
             if model and m["calls"] > 0:
@@ -160,15 +152,14 @@ class Answers(Reader):
         answer = self.users(mine)
         row = answer["rows"][0] if answer["rows"] else {"user_id": user_id, "_m": NOTHING, "_traces": 0}
         data = shapes.filled({name: value for name, value in row.items() if name not in ("label", "share")})
-        data["top_model"] = self.top_models(mine, []).get(user_id)
+        data["top_model"] = self.top_models(q, [user_id]).get(user_id)
         data["first_seen"] = first
-        data["tags"] = self._frequent_tags(mine)
+        data["tags"] = self._frequent_tags(q, user_id)
         return {"data": data, "totals": None, "unattributed": None, "plan": answer["plan"]}
 
-    def _frequent_tags(self, q: Question) -> dict[str, str]:
-        rows, _ = self.rows(q, [tag_key()], every_tag=True)
+    def _frequent_tags(self, q: Question, user_id: str) -> dict[str, str]:
         best: dict[str, tuple[int, str]] = {}
-        for (tag,), m in rows:
+        for (_, tag), m in self.of_users(q, [user_id], tag_key(), only=("events",), every_tag=True):
             name, _, value = tag.partition("=")
             best[name] = max(best.get(name, (0, "")), (int(m["events"]), value))
         return {name: value for name, (_, value) in sorted(best.items())}
@@ -269,8 +260,8 @@ class Answers(Reader):
 
     def labels(self, q: Question, users: Sequence[str], tag: str) -> dict[str, str]:
         """The value of a tag that each user's events carry most."""
-        narrowed = replace(q, filters=(*q.filters, Filter("user_id", tuple(users))))
-        rows, _ = self.rows(narrowed, [column("user_id"), tag_key(tag)], extra={"g0": f"{tag}="}, only=("events",))
+        asked, extra = replace(q, group_by=(f"tag.{tag}",)), {"g0": f"{tag}="}
+        rows = self.of_users(asked, users, tag_key(tag), only=("events",), extra=extra)
         best: dict[str, tuple[int, str]] = {}
         for (user, pair), m in rows:
             best[user] = max(best.get(user, (0, "")), (int(m["events"]), pair[len(tag) + 1 :]))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from query import shapes
+from query.by_user import UserRows
 from query.parameters import MEASURES
 from query.shapes import Measured
 
@@ -15,13 +16,15 @@ _KEPT = (*MEASURES, "tokens_by_class", "users")
 
 def stand_beside(answer: Answer, before: Answer) -> None:
     """Give every row and sum of an answer what it is compared with; None where there was nothing."""
-    earlier = {_identity(answer, row): row for row in before["rows"]}
-    for row in answer["rows"]:
-        row["_before"] = earlier.get(_identity(answer, row))
+    if isinstance(answer["rows"], UserRows):
+        answer["rows"].before = answer["before"] = before["rows"]
+    else:
+        answer["before"] = {_identity(answer, row): row for row in before["rows"]}
+        for row in answer["rows"]:
+            row["_before"] = answer["before"].get(_identity(answer, row))
     for part in ("totals", "unattributed"):
         if answer[part] is not None:
             answer[part]["previous"] = before[part]
-    answer["before"] = earlier
 
 
 def shown(row: Answer) -> Answer:
@@ -39,6 +42,8 @@ def measured(row: Answer) -> Answer:
 
 def rest(answer: Answer, offset: int, count: int) -> Answer:
     """Measures of the rows not on the page of `count` from `offset`, so that page + rest + unattributed are the totals."""
+    if isinstance(answer["rows"], UserRows):
+        return answer["rows"].rest(offset, count)
     page = answer["rows"][offset : offset + count]
     found = _sum([*answer["rows"][:offset], *answer["rows"][offset + count :]])
     if "before" in answer:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pipeline import limits
 from pipeline.rollups import SUMS
 from pipeline.store import Store
+from query.question import Question
 from query.windows import Span
 
 _MOST = 2_500  # folds named in one statement: 100 KB of its 256
@@ -21,12 +22,15 @@ class Folds:
         self._store = store
         self._none: dict[str, float] = {}  # accounts without a fold, and until when that is not asked again
 
-    def of(self, account: str, parts: Sequence[Span], *, hours: bool) -> list[Span]:
+    def of(self, q: Question, parts: Sequence[Span], *, hours: bool) -> list[Span]:
         """The parts with their days, and with `hours` their hours, taken from folds where these are right."""
-        if self._none.get(account, 0.0) > time.monotonic():
+        if self._none.get(q.account, 0.0) > time.monotonic():
             return list(parts)
-        wanted = ("hours", "days") if hours else ("days",)
-        right = self._right(account, [span for span in parts if span.source in wanted])
+        wanted = [span for span in parts if span.source in ("hours", "days")]
+        asked = ("folds", *wanted)
+        if asked not in q.noted:
+            q.noted[asked] = self._right(q.account, wanted)
+        right = q.noted[asked] if hours else {"days": q.noted[asked].get("days", {})}
         return [span for part in parts for span in _split(part, _within(part, right.get(part.source, {})))]
 
     def _right(self, account: str, parts: Sequence[Span]) -> dict[str, dict[int, int]]:

@@ -11,6 +11,7 @@ from query.answers import Answers
 from query.parameters import TAG_KEY
 from query.question import Question
 
+_MOST_KNOWN = 10_000
 _FARTHEST = 4_102_444_800_000_000
 
 
@@ -30,15 +31,18 @@ class Meta:
     def __init__(self, store: Store, answers: Answers, price_book: str) -> None:
         self._store, self._answers = store, answers
         self._price_book = price_book
+        self._known: dict[
+            tuple[Any, ...], list[str]
+        ] = {}  # tag keys that were sent, which stay so, by account and scope
 
     def of(self, q: Question, as_of: int) -> dict[str, Any]:
         """The `meta` object, without `plan` and `unpriced_events`, which the answer itself knows."""
-        complete = self.complete_through()
+        complete, provisional = self.state(q)
         found: dict[str, Any] = {
             "from": shapes.time(q.start), "to": shapes.time(q.end), "tz": q.tz, "currency": "USD", "as_of": shapes.time(as_of),
             "complete_through": shapes.time(complete),
             "freshness_seconds": None if complete is None else round(max(0, as_of - complete) / 1e6, 3),
-            "provisional": self.provisional(q), "price_book": self._price_book, "warnings": self._warnings(q),
+            "provisional": provisional, "price_book": self._price_book, "warnings": self._warnings(q),
         }  # fmt: skip
         if q.compare:
             found["previous"] = {
@@ -47,24 +51,24 @@ class Meta:
             }
         return found
 
-    def complete_through(self) -> int | None:
-        """The time of receipt (unix us) up to which every partition is stored; None when no worker has said so."""
-        rows = self._store.select(
-            """SELECT toUnixTimestamp64Micro(min(through)) FROM (
-                SELECT argMax(complete_through, reported_at) AS through FROM progress
-                WHERE log_id = (SELECT argMax(log_id, reported_at) FROM progress) GROUP BY log_partition)"""
-        ).rows
-        return int(rows[0][0]) if rows and rows[0][0] is not None and rows[0][0] > 0 else None
+    def state(self, q: Question) -> tuple[int | None, bool]:
+        """The time of receipt (unix us) up to which every partition is stored, None when no worker has said so.
 
-    def provisional(self, q: Question) -> bool:
-        """Whether an hour of the window waits to be audited."""
-        found = self._store.select(
-            """SELECT count() FROM (SELECT hour, id FROM doubtful_hours
-                WHERE hour >= toStartOfHour(toDateTime({start:Int64}, 'UTC')) AND hour < toDateTime({end:Int64}, 'UTC')
-                GROUP BY hour, id HAVING max(cleared) = 0)""",
+        And whether an hour of the window waits to be audited.
+        """
+        ((through, doubtful),) = self._store.select(
+            """SELECT (
+                SELECT toUnixTimestamp64Micro(min(through)) FROM (
+                    SELECT argMax(complete_through, reported_at) AS through FROM progress
+                    WHERE log_id = (SELECT argMax(log_id, reported_at) FROM progress) GROUP BY log_partition)
+            ), (
+                SELECT count() FROM (SELECT hour, id FROM doubtful_hours
+                    WHERE hour >= toStartOfHour(toDateTime({start:Int64}, 'UTC')) AND hour < toDateTime({end:Int64}, 'UTC')
+                    GROUP BY hour, id HAVING max(cleared) = 0)
+            )""",
             {"start": max(0, q.start) // 1_000_000, "end": min(q.end, _FARTHEST) // 1_000_000},
-        )
-        return bool(found.rows[0][0])
+        ).rows
+        return (int(through) if through is not None and through > 0 else None), bool(doubtful)
 
     def _warnings(self, q: Question) -> list[str]:
         """A tag key that the account never sent filters and groups like any other, and is told."""
@@ -72,7 +76,10 @@ class Meta:
         asked = sorted({field[4:] for field in fields if field.startswith("tag.")})
         if not asked:
             return []
-        known = self._answers.tag_keys(q)
+        known = self._known.get((q.account, q.scope), [])
+        if not set(asked) <= set(known):
+            known = self._answers.tag_keys(q)
+            self._remember((q.account, q.scope), known)
         told = []
         for key in asked:
             if key not in known:
@@ -80,3 +87,8 @@ class Meta:
                 named = f"the tag {key}" if TAG_KEY.fullmatch(key) else "such a tag"
                 told.append(f"no event carries {named}{f'; did you mean {near[0]}?' if near else ''}")
         return told
+
+    def _remember(self, whose: tuple[Any, ...], known: list[str]) -> None:
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[whose] = known

@@ -26,7 +26,7 @@ def order(q: Question, identity: str) -> Callable[[Answer], tuple[Any, ...]]:
             value = shapes.spend(m)
             return (_Nulls(value is None, q.descending), sign * (value or 0), tie)
         if name == "last_seen":
-            return (0, sign * (m.seen - shapes._EPOCH).total_seconds() if m.seen else 0, tie)
+            return (0, sign * (m.seen - shapes.EPOCH).total_seconds() if m.seen else 0, tie)
         value = shapes.measure(row, name)
         if isinstance(value, str) or value is None:
             return (value is None, _Text(value or "", q.descending), tie)

@@ -16,6 +16,7 @@ import msgspec
 
 from pipeline import limits
 from pipeline.errors import BadQuestion, Gone
+from query.by_user import UserRows
 from query.question import Question
 
 
@@ -101,7 +102,8 @@ class Pages:
 
 def _name(fingerprint: str, answer: dict[str, Any]) -> str:
     """Of what it holds: two answers of one name are one."""
-    rows = [list(row.values()) for row in answer["rows"]]
+    told = answer["rows"]
+    rows = told.digest().hex() if isinstance(told, UserRows) else [list(row.values()) for row in told]
     held = msgspec.json.encode([fingerprint, rows, answer["totals"], answer["unattributed"]], enc_hook=str)
     return hashlib.sha256(held).hexdigest()[:24]
 

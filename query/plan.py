@@ -17,18 +17,19 @@ def sources(question: Question, keys: Sequence[Key], *, whole_days: bool = True,
     if raw_only:
         return [Span("raw", question.start, question.end)]
     parts = spans(question.start, question.end)
-    if _without_users(question, keys):
+    if without_users(question) and all(key.by_tag for key in keys):
         edges = [span for span in parts if span.source == "raw"]
         hours = [span for span in parts if span.source != "raw"]
         return [*edges, Span("tag_hours", hours[0].start, hours[-1].end)] if hours else edges
     return parts if whole_days else [Span("hours", s.start, s.end) if s.source == "days" else s for s in parts]
 
 
-def _without_users(question: Question, keys: Sequence[Key]) -> bool:
+def without_users(question: Question) -> bool:
+    """Whether the hours by tag hold the question's events, each once."""
     tagged = [item for item in question.filters if item.field.startswith("tag.")]
     if len(tagged) > 1 or any(item.exclude or "" in item.values for item in tagged):
         return False
-    return all(item.field != "user_id" for item in question.filters) and all(key.by_tag for key in keys)
+    return all(item.field != "user_id" for item in question.filters)
 
 
 def foldable(question: Question, keys: Sequence[Key]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic_core import PydanticCustomError
@@ -53,6 +53,8 @@ class Question:
     spark: bool = False
     content: bool = True  # whether prompts and answers may be shown
     format: str = "json"
+    # What was found out on the way to the answer, to be asked once: of no weight for what is asked.
+    noted: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def start(self) -> int:
@@ -68,6 +70,10 @@ class Question:
         """The same of the window before."""
         w = self.window
         return replace(self, window=Window(w.previous_start, w.previous_end, 0, 0), named="", compare=False)
+
+    def anew(self) -> Question:
+        """The same, asked at another time."""
+        return replace(self, noted={})
 
 
 def parse_question(
@@ -168,11 +174,11 @@ def safe(name: str) -> str:
 def _merged(filters: Sequence[tuple[str, str, bool]]) -> list[Filter]:
     """Repeating a key means OR, several keys mean AND."""
     found: dict[tuple[str, bool], list[str]] = {}
-    for field, value, exclude in filters:
-        found.setdefault((field, exclude), []).append(value)
+    for column, value, exclude in filters:
+        found.setdefault((column, exclude), []).append(value)
     if len(found) > _MOST_FILTERS:
         raise BadQuestion(f"at most {_MOST_FILTERS} filters", filters[-1][0])
-    return [Filter(field, tuple(dict.fromkeys(values)), exclude) for (field, exclude), values in found.items()]
+    return [Filter(column, tuple(dict.fromkeys(values)), exclude) for (column, exclude), values in found.items()]
 
 
 def _window(given: Asked, said: Collection[str], now: int) -> Window:

@@ -7,16 +7,20 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from pipeline import limits
 from pipeline.budgets import OverBudget
 from pipeline.store import Store
 from query import shapes, windows
+from query.by_user import ByUser
+from query.closed import Closed
 from query.folds import Folds
 from query.plan import foldable, name_of, sliced, sources
-from query.question import Question
+from query.question import Filter, Question
 from query.shapes import NOTHING, Measured
 from query.sql import SUMS, Conditions, Key, Sql, column, distinct_traces, measured, untraced, with_users
 from query.windows import Span
 
+_MANY = 1 << 62
 Answer = dict[str, Any]
 Traces = dict[tuple[Any, ...], int]  # by key
 # A trace is counted where an event matches these, not where it begins: its events differ in them.
@@ -29,7 +33,8 @@ class Reader:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._over = OverBudget(store)
-        self._folds = Folds(store)
+        self._folds, self.closed = Folds(store), Closed(store)
+        self._users: dict[tuple[Any, ...], int] = {}  # of an account's filters, as the last answer had them
         self.raw_alone = False
 
     def rows(
@@ -52,16 +57,100 @@ class Reader:
         raw_only = (bucket is not None and not _whole_hours(q)) or self.needs_raw(q, every_tag)
         read = [*keys, column("user_id")] if users else keys
         parts = sources(q, read, whole_days=whole_days, raw_only=raw_only)
-        if not maps and foldable(q, read):
-            parts = self._folds.of(q.account, parts, hours=not sliced(q, read))
-        sql = with_users(q, keys, parts) if users else measured(q, keys, parts, maps=maps, only=only)
-        width, plan = len(keys), name_of(parts)
-        found = self._store.select(sql.text, sql.parameters | (extra or {})).rows
+        width = len(keys)
+        if users and bucket:
+            found, plan = self._by_bucket(q, keys, parts, bucket, extra or {})
+        else:
+            parts = parts if maps else self._folded(q, read, parts)
+            sql = with_users(q, keys, parts) if users else measured(q, keys, parts, maps=maps, only=only)
+            plan = name_of(parts)
+            found = self._store.select(sql.text, sql.parameters | (extra or {})).rows
         if maps:
             return [(row[:width], shapes.read((*row[:-3], row[-1]), width), row[-3], row[-2]) for row in found], plan
         if users:
             return [(row[:width], shapes.read(row[:-1], width), int(row[-1])) for row in found], plan
         return [(row[:width], shapes.read(row, width)) for row in found], plan
+
+    def _by_bucket(
+        self, q: Question, keys: Sequence[Key], parts: Sequence[Span], bucket: str, extra: Answer
+    ) -> tuple[Sequence[tuple[Any, ...]], str]:
+        """Sums and users by bucket of time. A closed day or hour that is a bucket of its own is kept as it is."""
+        named: list[Span] = []
+
+        def read(parts: Sequence[Span]) -> Sequence[tuple[Any, ...]]:
+            folded = self._folded(q, [*keys, column("user_id")], parts)
+            named.extend(folded)
+            sql = with_users(q, keys, folded)
+            return self._store.select(sql.text, sql.parameters | extra).rows
+
+        closed, others = self.closed.apart(parts, (f"{bucket}s",))
+        if not closed:
+            return read(others), name_of(named)
+        found, kept = self.closed.of(q, closed, (*keys, *extra.values()), lambda: read(closed))
+        if others:
+            found = [*found, *read(others)]
+        return found, _plan(named, kept=kept)
+
+    def _folded(self, q: Question, keys: Sequence[Key], parts: Sequence[Span]) -> list[Span]:
+        """The parts, read from folds where these have the answer."""
+        return self._folds.of(q, parts, hours=not sliced(q, keys)) if foldable(q, keys) else list(parts)
+
+    def by_user(self, q: Question) -> tuple[ByUser, str]:
+        """Every sum by user, and the plan: `kept` is what was read before and still holds."""
+        keys = [column("user_id")]
+        closed, others = self.closed.apart(sources(q, keys, raw_only=self.needs_raw(q, every_tag=False)))
+        named: list[Span] = []
+
+        def read(parts: Sequence[Span]) -> ByUser:
+            from_folds = self._folded(q, keys, parts)
+            named.extend(from_folds)
+            sql = measured(q, keys, from_folds)
+            return ByUser.read(self._store.select_table(sql.text, sql.parameters))
+
+        if not closed:
+            return read(others), name_of(named)
+        found, kept = self.closed.of(q, closed, "users", lambda: read(closed))
+        found = found.plus(read(others)) if others else found
+        self.note_users(q, len(found))
+        return found, _plan(named, kept=kept)
+
+    def few_users(self, q: Question) -> bool:
+        """Whether sums by user, asked for when less would do, would be kept, as far as is known of a question like it."""
+        return self._users.get((q.account, q.filters), _MANY) <= limits.KEPT_USERS
+
+    def note_users(self, q: Question, users: int) -> None:
+        """How many a question was answered with."""
+        if len(self._users) > limits.KEPT_USERS:
+            self._users.clear()
+        self._users[q.account, q.filters] = users
+
+    def of_users(
+        self,
+        q: Question,
+        users: Sequence[str],
+        key: Key,
+        *,
+        only: Collection[str],
+        extra: Answer | None = None,
+        every_tag: bool = False,
+    ) -> list[tuple[tuple[Any, ...], Measured]]:
+        """Some sums of some users by one more key."""
+        narrowed = replace(q, filters=(*q.filters, Filter("user_id", tuple(users))))
+        keys = [column("user_id"), key]
+        closed, others = self.closed.apart(sources(narrowed, keys, raw_only=self.needs_raw(q, every_tag)))
+
+        def read(parts: Sequence[Span]) -> list[tuple[tuple[Any, ...], Measured]]:
+            sql = measured(narrowed, keys, self._folded(narrowed, keys, parts), only=only)
+            rows = self._store.select(sql.text, sql.parameters | (extra or {})).rows
+            return [(row[:2], shapes.read(row, 2)) for row in rows]
+
+        if not closed:
+            return read(others)
+        found, _ = self.closed.of(q, closed, (key, tuple(users), *(extra or {}).values()), lambda: read(closed))
+        sums = dict(found)
+        for at, m in read(others) if others else ():
+            sums[at] = sums[at].plus(m) if at in sums else m
+        return list(sums.items())
 
     def needs_raw(self, q: Question, every_tag: bool) -> bool:
         """Whether the question is about a tag key that is over its budget, so that rollups do not have it."""
@@ -115,12 +204,22 @@ class Reader:
         return sorted(row[0] for row in self._store.select(sql.text, sql.parameters).rows)
 
     def first_seen(self, q: Question) -> str | None:
-        """The time of the first event that the filters let through, whatever the window; None when there never was one."""
+        """The time of the first event that the filters let through, whatever the window; None when there never was one.
+
+        On the first day of which the rollup has any; where raw rows of that day are gone, or it does not have the tags, of all raw rows.
+        """
         conditions = Conditions(q)
-        where = conditions.where(Span("raw", 0, windows.ALL_TIME.end))
-        count, first = self._store.select(
-            f"SELECT count(), min(ts) FROM events AS e WHERE {where}", conditions.parameters
-        ).rows[0]
+        if not self.needs_raw(q, every_tag=False):
+            where = conditions.where(Span("days", 0, windows.ALL_TIME.end))
+            sql = f"SELECT toUnixTimestamp(min(r.day)) FROM usage_days AS r WHERE {where}"
+            day = int(self._store.select(sql, conditions.parameters).rows[0][0]) * 1_000_000
+            if first := self._first(conditions, Span("raw", day, day + windows.DAY)):
+                return first
+        return self._first(conditions, Span("raw", 0, windows.ALL_TIME.end))
+
+    def _first(self, conditions: Conditions, within: Span) -> str | None:
+        sql = f"SELECT count(), min(ts) FROM events AS e WHERE {conditions.where(within)}"
+        count, first = self._store.select(sql, conditions.parameters).rows[0]
         return shapes.time(first) if count else None
 
     # --- traces
@@ -143,6 +242,10 @@ class Reader:
         sql = distinct_traces(q, keys)
         rows = self._store.select(sql.text, sql.parameters | (extra or {})).rows
         return {row[:-1]: int(row[-1]) for row in rows}
+
+
+def _plan(parts: Sequence[Span], *, kept: bool) -> str:
+    return name_of([*([Span("kept", 0, 0)] if kept else []), *parts])
 
 
 def marked(q: Question, m: Measured, group: str = "") -> int:

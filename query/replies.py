@@ -14,7 +14,7 @@ from pipeline.http import unmoved
 from query.meta import Meta, unpriced
 from query.question import Question
 
-_MOVING = frozenset({"as_of", "from", "to", "freshness_seconds", "complete_through", "previous"})
+_MOVING = frozenset({"as_of", "from", "to", "freshness_seconds", "complete_through", "previous", "plan"})
 
 
 class Replies:

@@ -11,7 +11,7 @@ from typing import Any
 from query.sql import SUMS
 from query.windows import moment
 
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # the driver's naive times are UTC
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # the driver's naive times are UTC
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def read(row: tuple[Any, ...], keys: int) -> Measured:
     sums = row[keys : keys + len(SUMS)]
     if None in sums:  # of no rows at all
         sums = tuple(zero if s is None else s for zero, s in zip(_ZERO, sums, strict=True))
-    return Measured(sums, seen if seen is not None and seen > _EPOCH else None)
+    return Measured(sums, seen if seen is not None and seen > EPOCH else None)
 
 
 def filled(row: dict[str, Any]) -> dict[str, Any]:

@@ -72,11 +72,11 @@ class Watermarks:
         return await asyncio.shield(task)
 
     def _read(self, q: Question) -> dict[str, Any]:
-        everything = replace(q, filters=q.scope, window=ALL_TIME)
-        complete = self._meta.complete_through()
+        everything = replace(q.anew(), filters=q.scope, window=ALL_TIME)
+        complete, provisional = self._meta.state(q)
         return {
             "events": self._answers.count(everything), "as_of": shapes.time(self._clock()),
-            "complete_through": shapes.time(complete), "provisional": self._meta.provisional(q),
+            "complete_through": shapes.time(complete), "provisional": provisional,
         }  # fmt: skip
 
 

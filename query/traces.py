@@ -18,6 +18,7 @@ from query.windows import ALL_TIME, Span
 Answer = dict[str, Any]
 Place = tuple[int, str]  # when a trace begins, unix us, and its id: where it stands among others, newest first
 EVENTS_SHOWN = 10_000  # of one trace
+_STARTED = 3  # the column of `of_traces`
 _FIRST_SLICE = windows.HOUR // 4
 # Columns that traces can be sorted by, as their statement names them.
 SORTED = {
@@ -122,7 +123,7 @@ GROUP BY trace_id HAVING {_behind("at", after)} ORDER BY at DESC, trace_id LIMIT
             yield [_trace(row) for row in found]
             if len(found) < rows:
                 return
-            after = windows.micros(found[-1][3].replace(tzinfo=UTC)), found[-1][0]
+            after = windows.micros(found[-1][_STARTED].replace(tzinfo=UTC)), found[-1][0]
 
     # --- one
 
@@ -133,8 +134,11 @@ GROUP BY trace_id HAVING {_behind("at", after)} ORDER BY at DESC, trace_id LIMIT
         rows = self._store.select(sql.text, sql.parameters | {"trace": trace_id}).rows
         if not rows:
             raise NotFound("no such trace")
+        # By its trace id all of time is searched; once is enough.
+        first, last = (windows.micros(rows[0][at].replace(tzinfo=UTC)) for at in (_STARTED, -1))
+        near = replace(q, window=windows.between(first, last + 1))
         events = self._events.select(
-            wide, "trace_id = {trace:String}", {"trace": trace_id}, "ts, log_offset", EVENTS_SHOWN, 0
+            near, "trace_id = {trace:String}", {"trace": trace_id}, "ts, log_offset", EVENTS_SHOWN, 0
         )
         told = _trace(rows[0])
         if told["events"] > len(events) == EVENTS_SHOWN:

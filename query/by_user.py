@@ -1,0 +1,213 @@
+"""Sums by user as columns: of tens of thousands of users at once, made into rows where a page shows them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from itertools import chain
+from typing import Any, overload
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from query import shapes
+from query.question import Question
+from query.shapes import EPOCH, Measured
+from query.sql import SUMS
+
+Answer = dict[str, Any]
+_COLUMNS = pa.schema(
+    [
+        ("user_id", pa.string()),
+        *((name, pa.decimal128(38, 9) if name == "cost" else pa.int64()) for name in SUMS),
+        ("last_seen", pa.int64()),  # unix us
+    ]
+)
+_NO_MONEY = pa.scalar(Decimal(0), pa.decimal128(38, 9))
+_PART = 1_000  # rows made at a time where all are gone through
+_TOKENS = ("input_uncached", "input_cache_read", "input_cache_write", "output")
+# Columns that are called otherwise in an answer.
+_SORTED = {"unpriced_events": "unpriced", "estimated_events": "estimated", "share": "cost"}
+
+
+class ByUser:
+    """One row a user; what belongs to nobody under ''."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    @staticmethod
+    def read(answer: pa.Table) -> ByUser:
+        """The answer of the store to what `sql.measured` asks for by user."""
+        return ByUser(answer.cast(_COLUMNS) if answer.num_columns else _COLUMNS.empty_table())
+
+    def plus(self, other: ByUser) -> ByUser:
+        """The sum of two."""
+        both = pa.concat_tables([self._table, other._table]).group_by("user_id", use_threads=False)
+        found = both.aggregate([*((name, "sum") for name in SUMS), ("last_seen", "max")])
+        names = ["user_id", *(f"{name}_sum" for name in SUMS), "last_seen_max"]
+        return ByUser(found.select(names).rename_columns(_COLUMNS.names).cast(_COLUMNS))
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def nobody(self) -> Measured:
+        """The sums of what belongs to no user."""
+        return ByUser(self._table.filter(pc.equal(self._table["user_id"], ""))).total()
+
+    def users(self, holding: str = "") -> ByUser:
+        """Those with an event; only the ones whose id holds a text, whatever the case."""
+        names, events = self._table["user_id"], self._table["events"]
+        found = self._table.filter(pc.and_(pc.not_equal(names, ""), pc.not_equal(events, 0)))
+        if holding:
+            needle = holding.casefold()
+            found = found.filter(
+                pa.array([needle in name.casefold() for name in found["user_id"].to_pylist()], pa.bool_())
+            )
+        return ByUser(found)
+
+    def total(self) -> Measured:
+        """The sum of all rows."""
+        if not len(self):
+            return shapes.NOTHING
+        sums = tuple(pc.sum(self._table[name]).as_py() for name in SUMS)
+        return Measured(sums, _seen(pc.max(self._table["last_seen"]).as_py()))
+
+    def spends(self) -> list[Decimal]:
+        """Of each user, ascending."""
+        spends = self._table["cost"]
+        found: list[Decimal] = spends.take(pc.sort_indices(spends)).to_pylist()
+        return found
+
+    def rows(
+        self, q: Question, whole: Measured, traces: Mapping[tuple[str], int] | None, tops: Mapping[str, str]
+    ) -> UserRows:
+        """In the order that is asked for. `whole`: what shares are of; `traces`: of each user, where they are not the sums' own."""
+        table = self._table
+        names = table["user_id"]
+        shown = table["user_traces"]
+        if traces is not None:
+            shown = pa.array([traces.get((name,), 0) for name in names.to_pylist()], pa.int64())
+        table = table.append_column("traces_shown", shown)
+        none = pa.nulls(len(self), pa.string())
+        top = pa.array([tops.get(name) for name in names.to_pylist()], pa.string()) if tops else none
+        table = table.append_column("top_model", top)
+        return UserRows(table.take(_order(q, table)), whole)
+
+
+class UserRows(Sequence[Answer]):
+    """Ordered rows of an answer, each made when it is asked for."""
+
+    def __init__(self, table: pa.Table, whole: Measured) -> None:
+        self._table, self._whole = table.combine_chunks(), whole
+        self._places: dict[str, int] | None = None
+        self.before: UserRows | None = None  # of the window that this one is compared with
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    @overload
+    def __getitem__(self, at: int) -> Answer: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Answer]: ...
+    def __getitem__(self, at: int | slice) -> Answer | list[Answer]:
+        if isinstance(at, int):
+            return self[at : at + 1 or None][0]
+        start, stop, step = at.indices(len(self))
+        assert step == 1
+        rows = self._made(self._table.slice(start, max(0, stop - start)))
+        if self.before is not None:
+            for row in rows:
+                row["_before"] = self.before.row_of(row["user_id"])
+        return rows
+
+    def __iter__(self) -> Iterator[Answer]:
+        return chain.from_iterable(self[start : start + _PART] for start in range(0, len(self), _PART))
+
+    def row_of(self, user: str) -> Answer | None:
+        """A user's own row."""
+        if self._places is None:
+            self._places = {name: place for place, name in enumerate(self._table["user_id"].to_pylist())}
+        place = self._places.get(user)
+        return None if place is None else self[place]
+
+    def sum(self) -> Answer:
+        """Measures of all rows."""
+        return _measures(self._table)
+
+    def rest(self, offset: int, count: int) -> Answer:
+        """Measures of the rows that are not on a page, beside those of the window before."""
+        others = pa.concat_tables([self._table.slice(0, offset), self._table.slice(offset + count)])
+        found = _measures(others)
+        if self.before is not None:
+            page = self._table.slice(offset, count)["user_id"]
+            earlier = self.before._table
+            found["previous"] = _measures(
+                earlier.filter(pc.invert(pc.is_in(earlier["user_id"], value_set=page.combine_chunks())))
+            )
+        return found
+
+    def digest(self) -> bytes:
+        """Of everything that the rows say."""
+        found = hashlib.sha256()
+        for batch in self._table.to_batches():
+            found.update(batch.serialize())
+        if self.before is not None:
+            found.update(self.before.digest())
+        return found.digest()
+
+    def _made(self, part: pa.Table) -> list[Answer]:
+        sums = zip(*(part[name].to_pylist() for name in SUMS), strict=True)
+        rows = zip(
+            *(part[name].to_pylist() for name in ("user_id", "top_model", "traces_shown", "last_seen")),
+            sums,
+            strict=True,
+        )
+        made = []
+        for user, top, traces, seen, own in rows:
+            m = Measured(own, _seen(seen))
+            made.append(
+                {
+                    "user_id": user,
+                    "top_model": top,
+                    "share": shapes.share(m, self._whole),
+                    "label": None,
+                    "_m": m,
+                    "_traces": traces,
+                }
+            )
+        return made
+
+
+def _measures(table: pa.Table) -> Answer:
+    return shapes.measures(ByUser(table).total(), int(pc.sum(table["traces_shown"]).as_py() or 0))
+
+
+def _order(q: Question, table: pa.Table) -> pa.Array:
+    """Spend, descending, unless said; ties by id. Unknown spend is below every amount, and no model behind every one."""
+    name, way = q.sort or "spend", "descending" if q.descending else "ascending"
+    keys: list[tuple[str, str]]
+    if name == "spend":
+        unknown = pc.and_(
+            pc.and_(pc.greater(table["unpriced"], 0), pc.equal(table["priced"], 0)), pc.equal(table["cost"], _NO_MONEY)
+        )
+        known = pc.cast(pc.invert(unknown), pa.int8())
+        table, keys = table.append_column("known", known), [("known", way), ("cost", way)]
+    elif name == "tokens":
+        tokens = table[_TOKENS[0]]
+        for other in _TOKENS[1:]:
+            tokens = pc.add(tokens, table[other])
+        table, keys = table.append_column("tokens", tokens), [("tokens", way)]
+    elif name == "traces":
+        keys = [("traces_shown", way)]
+    else:
+        keys = [(_SORTED.get(name, name), way)]
+    if name != "user_id":
+        keys.append(("user_id", "ascending"))
+    return pc.sort_indices(table, sort_keys=keys)  # nulls stand at the end
+
+
+def _seen(us: int | None) -> Any:
+    return None if us is None or us <= 0 else EPOCH + timedelta(microseconds=us)
