@@ -15,7 +15,7 @@ from pipeline.errors import PercapitaError, Unavailable
 from pipeline.logs import set_up_logs
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
-keys_app = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys.")
+keys_app = typer.Typer(no_args_is_help=True, help="Create, list, rotate and revoke API keys.")
 accounts_app = typer.Typer(no_args_is_help=True, help="Create and list accounts.")
 letters_app = typer.Typer(no_args_is_help=True, help="List, show, send again and purge what could not be processed.")
 app.add_typer(keys_app, name="keys")
@@ -138,11 +138,14 @@ def keys_create(
     scope: Annotated[str, typer.Option(help="ingest, read or admin")] = "read",
     name: str = "",
     restriction: Annotated[str, typer.Option(help="tag.org=acme: narrows every question")] = "",
+    privacy: Annotated[str | None, typer.Option(help="minimal, standard or full, for what comes in by it")] = None,
+    expires_days: Annotated[int, typer.Option(min=0, max=3_650, help="0: never")] = 0,
     data: Data = None,
     json_: Json = False,
 ) -> None:
     """Create a key of an account; it is shown once."""
-    given = {"account": account, "scope": scope, "name": name, "restriction": restriction}
+    given: dict[str, Any] = {"account": account, "scope": scope, "name": name, "restriction": restriction}
+    given |= {"privacy": privacy, "expires_days": expires_days}
     _print(services.administer(_settings(data=data), data, "create_key", **given), json_)
 
 
@@ -150,6 +153,18 @@ def keys_create(
 def keys_list(account: str = "", data: Data = None, json_: Json = False) -> None:
     """List keys, without their secrets."""
     _print(services.administer(_settings(data=data), data, "list_keys", account=account), json_)
+
+
+@keys_app.command("rotate")
+def keys_rotate(
+    key_id: str,
+    overlap_hours: Annotated[int, typer.Option(min=0, max=720, help="the old key is good so long")] = 24,
+    data: Data = None,
+    json_: Json = False,
+) -> None:
+    """Create a key in the place of another, shown once; the old one ends by itself."""
+    given: dict[str, Any] = {"key_id": key_id, "overlap_hours": overlap_hours}
+    _print(services.administer(_settings(data=data), data, "rotate_key", **given), json_)
 
 
 @keys_app.command("revoke")

@@ -24,7 +24,7 @@ from consumers.auditor import Auditor
 from consumers.lane import Stored
 from consumers.memory import collect_rarely
 from consumers.worker import Worker
-from pipeline import admin, limits, metrics
+from pipeline import keyring, limits, metrics
 from pipeline.config import Settings
 from pipeline.errors import BadBody, Unauthorized
 from pipeline.http import bearer, problems
@@ -76,7 +76,7 @@ class Embedded:
         """Keys of a new account, also written to dev-keys.json; None when there is an account already."""
         if self.keys.accounts():
             return None
-        made = admin.create_account(self.keys, "local")
+        made = keyring.create_account(self.keys, "local")
         found: dict[str, str] = made["keys"]
         write_private(self.folder / "dev-keys.json", json.dumps(found, indent=1) + "\n")
         return found
@@ -128,7 +128,7 @@ async def serve_embedded(settings: Settings) -> None:
     auditor.start()
 
     book = KeyBook(embedded.keys)
-    intake = Intake(log, book, admin.now_us)
+    intake = Intake(log, book, keyring.now_us)
     token = secrets.token_urlsafe(32)
     app = web.Application(middlewares=[problems], client_max_size=limits.BODY_BYTES)
     add_collector_routes(app, intake)
@@ -176,22 +176,26 @@ def observe(stored: Stored) -> None:
 def _add_query(app: web.Application, embedded: Embedded, book: KeyBook, prices: PriceBook, settings: Settings) -> Links:
     from query.app import add_query_routes
     from query.embed import Embeds
+    from query.keys import KeyRoutes
     from query.sessions import Ended, Links, Sessions
 
     async def authenticate(token: str) -> Any:
-        return book.verify(token, "read", admin.now_us())
+        return book.verify(token, "read", keyring.now_us())
+
+    async def administrate(token: str) -> Any:
+        return book.verify(token, "admin", keyring.now_us())
 
     async def verify(digest: str) -> Any:
-        return book.verify_hash(digest, "read", admin.now_us())
+        return book.verify_hash(digest, "read", keyring.now_us())
 
     path = embedded.folder / "cursor-secret"
     if not path.exists():
         write_private(path, secrets.token_hex(32))
     secret, links = path.read_bytes(), Links()
-    sessions = Sessions(secret, Ended(embedded.store), verify, admin.now_us, links)
+    sessions = Sessions(secret, Ended(embedded.store), verify, keyring.now_us, links)
     add_query_routes(
-        app, embedded.store, authenticate, clock=admin.now_us, cursor_secret=secret, prices=prices, sessions=sessions,
-        embeds=Embeds(secret, verify, admin.now_us), embedded=True, ingest_url=settings.ingest_url,
+        app, embedded.store, authenticate, clock=keyring.now_us, cursor_secret=secret, prices=prices, sessions=sessions,
+        embeds=Embeds(secret, verify, keyring.now_us), keys=KeyRoutes(embedded.keys, administrate), embedded=True, ingest_url=settings.ingest_url,
         path_prefix=settings.path_prefix, questions_per_minute=settings.questions_per_minute,
     )  # fmt: skip
     return links
@@ -199,7 +203,7 @@ def _add_query(app: web.Application, embedded: Embedded, book: KeyBook, prices: 
 
 def _sign_in_link(url: str, embedded: Embedded, links: Links) -> str:
     """Signs in with the first good read key of the first account: the person at this machine owns all of it."""
-    now = admin.now_us()
+    now = keyring.now_us()
     held = embedded.keys.keys()
     for key in held:
         good = key.revoked_at is None and (key.expires_at is None or key.expires_at > now)

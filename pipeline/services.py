@@ -19,7 +19,7 @@ from typing import Any
 
 import structlog
 
-from pipeline import admin, demo, letters, metrics, traffic
+from pipeline import admin, demo, keyring, letters, metrics, traffic
 from pipeline.config import Settings
 from pipeline.embedded import Embedded, find_running, observe, serve_embedded
 from pipeline.errors import BadQuestion, PercapitaError, Unavailable
@@ -62,7 +62,7 @@ def run_collector(settings: Settings) -> None:
     from pipeline.keys import KeyBook
 
     writer = KafkaWriter(_kafka(settings))
-    app = create_collector_app(writer, KeyBook(TopicKeys(_kafka(settings))), clock=admin.now_us)
+    app = create_collector_app(writer, KeyBook(TopicKeys(_kafka(settings))), clock=keyring.now_us)
     asyncio.run(
         serve(app, settings.host, settings.port, metrics_port=settings.metrics_port, metrics_host=settings.metrics_host)
     )
@@ -93,9 +93,10 @@ def run_query(settings: Settings) -> None:
     """ClickHouse to answers."""
     from collector.main import serve
     from pipeline.keys import KeyBook
-    from pipeline.store_keys import StoreKeys
+    from pipeline.store_keys import ClusterKeys, StoreKeys
     from query.app import create_query_app
     from query.embed import Embeds
+    from query.keys import KeyRoutes
     from query.sessions import Ended, Sessions
 
     store = _store(settings)
@@ -103,16 +104,20 @@ def run_query(settings: Settings) -> None:
     book = KeyBook(StoreKeys(store))
 
     async def authenticate(token: str) -> Any:
-        return await asyncio.to_thread(book.verify, token, "read", admin.now_us())
+        return await asyncio.to_thread(book.verify, token, "read", keyring.now_us())
+
+    async def administrate(token: str) -> Any:
+        return await asyncio.to_thread(book.verify, token, "admin", keyring.now_us())
 
     async def verify(digest: str) -> Any:
-        return await asyncio.to_thread(book.verify_hash, digest, "read", admin.now_us())
+        return await asyncio.to_thread(book.verify_hash, digest, "read", keyring.now_us())
 
     secret = settings.cursor_secret.get_secret_value().encode() or secrets.token_bytes(32)
     app = create_query_app(
-        store, authenticate, clock=admin.now_us, cursor_secret=secret, prices=PriceBook(),
-        sessions=Sessions(secret, Ended(store), verify, admin.now_us), embeds=Embeds(secret, verify, admin.now_us),
-        ingest_url=settings.ingest_url, path_prefix=settings.path_prefix, questions_per_minute=settings.questions_per_minute,
+        store, authenticate, clock=keyring.now_us, cursor_secret=secret, prices=PriceBook(),
+        sessions=Sessions(secret, Ended(store), verify, keyring.now_us), embeds=Embeds(secret, verify, keyring.now_us),
+        keys=KeyRoutes(ClusterKeys(store, _kafka(settings)), administrate), ingest_url=settings.ingest_url,
+        path_prefix=settings.path_prefix, questions_per_minute=settings.questions_per_minute,
     )  # fmt: skip
     asyncio.run(
         serve(app, settings.host, settings.port, metrics_port=settings.metrics_port, metrics_host=settings.metrics_host)
@@ -204,7 +209,7 @@ def _no_pages() -> str:
 
 
 def run_operation(
-    keys: admin.KeyStore,
+    keys: keyring.KeyStore,
     store: Any,
     operation: str,
     given: dict[str, Any],
@@ -215,11 +220,14 @@ def run_operation(
 ) -> Any:
     """The one table of admin operations."""
     operations: dict[str, Callable[..., Any]] = {
-        "create_account": lambda name, privacy: admin.create_account(keys, name, privacy=privacy),
+        "create_account": lambda name, privacy: keyring.create_account(keys, name, privacy=privacy),
         "list_accounts": lambda: [{"id": a.id, "name": a.name, "privacy": a.privacy} for a in keys.accounts()],
-        "create_key": lambda **k: admin.create_key(keys, **k),
-        "list_keys": lambda account: admin.list_keys(keys, account),
-        "revoke_key": lambda key_id: admin.revoke_key(keys, key_id),
+        "create_key": lambda restriction, expires_days, **k: keyring.create_key(
+            keys, restriction=keyring.tags_of(restriction), expires_in=expires_days * 86_400, **k
+        ),
+        "list_keys": lambda account: keyring.list_keys(keys, account),
+        "rotate_key": lambda key_id, overlap_hours: keyring.rotate_key(keys, key_id, overlap=overlap_hours * 3_600),
+        "revoke_key": lambda key_id: keyring.revoke_key(keys, key_id),
         "list_letters": lambda limit, **w: letters.list_letters(store, letters.choose(**w), limit),
         "show_letter": lambda name: letters.show_letter(store, name),
         "replay_letters": lambda **w: letters.replay(store, publish, letters.choose(**w), fetch),

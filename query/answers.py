@@ -67,9 +67,11 @@ class Answers(Reader):
         name = next((name for name in q.group_by if name not in _BUCKETS), "").replace("tag.userId", "user")
         keys: list[Key] = []
         extra: dict[str, Any] = {}
+        starts = bucket_starts(q, bucket) if bucket else []
         if bucket:
-            keys.append(bucket_key(bucket))
-            extra["tz"] = q.tz
+            whole = windows.whole_hours(q.start, q.end, windows.zone_of(q.tz))
+            keys.append(bucket_key(bucket, whole_hours=whole))
+            extra |= {"tz": q.tz} if whole else {"tz": q.tz, "starts": [at // 1_000_000 for at in starts]}
         if name:
             keys.append(key_of(name))
             if name.startswith("tag."):
@@ -77,7 +79,6 @@ class Answers(Reader):
         # Only days that begin at midnight UTC and half-hour-free zones may read rollups for buckets.
         found, plan = self.rows(q, keys, users=True, extra=extra, bucket=bucket)
         distinct = self.distinct(q, keys, extra, name)
-        starts = bucket_starts(q, bucket) if bucket else []
         data = []
         for key, m, users in found:
             if not m["events"] and not m["cost"]:

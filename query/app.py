@@ -25,6 +25,7 @@ from query.diagnosis import diagnose
 from query.embed import Embeds
 from query.entry import Authenticate, Entry, credential_of, origin_of, tell_rate
 from query.events import Events
+from query.keys import KeyRoutes
 from query.lists import Lists
 from query.meta import Meta
 from query.notices import notices
@@ -85,13 +86,16 @@ class QueryService:
         prices: Prices,
         sessions: Sessions | None = None,
         embeds: Embeds | None = None,
+        keys: KeyRoutes | None = None,
         embedded: bool = False,
         ingest_url: str = "",
         path_prefix: str = "",
         questions_per_minute: int = limits.QUESTIONS_PER_MINUTE,
     ) -> None:
         """`ingest_url`: where SDKs send; an embedded server that is not told takes events where it answers questions."""
-        self._entry = Entry(authenticate, sessions, embeds, Rate(questions_per_minute, time.monotonic))
+        rate = Rate(questions_per_minute, time.monotonic)
+        self._entry = Entry(authenticate, sessions, embeds, rate)
+        self._keys = [] if keys is None else keys.routes(Entry(keys.authenticate, None, None, rate).admit)
         self._clock = clock
         self._answers = Answers(store)
         self._tags = Tags(self._answers)
@@ -125,6 +129,7 @@ class QueryService:
             ]
         return [
             *signing,
+            *self._keys,
             web.get("/openapi.json", self.openapi),
             web.get("/v1/me", self.me),
             web.get("/v1/me/stream", self.stream),

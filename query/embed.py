@@ -15,13 +15,14 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from aiohttp import web
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pipeline.errors import BadQuestion, Unauthorized
 from pipeline.keys import Principal
 from query import shapes
+from query.bodies import body_of, json_body
 from query.parameters import TAG_KEY
-from query.sessions import json_body, same_site
+from query.sessions import same_site
 
 PREFIX = "pe_"  # a credential, where a key stands
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:]+\]|[a-z0-9.-]{1,253})(:[0-9]{1,5})?")
@@ -40,18 +41,24 @@ def _tags(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
+Tags = Annotated[
+    dict[str, str],
+    AfterValidator(_tags),
+    Field(
+        json_schema_extra={
+            "propertyNames": {"pattern": f"^{TAG_KEY.pattern}$"},
+            "additionalProperties": {"type": "string", "minLength": 1, "maxLength": 256, "pattern": r"^[^\u0000]*$"},
+        }
+    ),
+]
+
+
 class Wanted(BaseModel):
     """What the vendor's backend asks for."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    tags: Annotated[dict[str, str], AfterValidator(_tags)] = Field(
-        min_length=1, max_length=8, description="the tenant: every question is narrowed to these",
-        json_schema_extra={
-            "propertyNames": {"pattern": f"^{TAG_KEY.pattern}$"},
-            "additionalProperties": {"type": "string", "minLength": 1, "maxLength": 256, "pattern": r"^[^\u0000]*$"},
-        },
-    )  # fmt: skip
+    tags: Tags = Field(min_length=1, max_length=8, description="the tenant: every question is narrowed to these")
     expires_in: int = Field(3600, ge=60, le=_LONGEST_SECONDS, description="seconds")
     origins: list[
         Annotated[str, AfterValidator(_origin), Field(json_schema_extra={"pattern": f"^{_ORIGIN.pattern}$"})]
@@ -71,12 +78,7 @@ class Embeds:
 
     async def mint(self, request: web.Request, asker: Principal) -> web.Response:
         """POST /v1/me/embed-tokens: 201 {"token", "url", "expires_at"}. The page is narrowed to the key's tags and these."""
-        given = await json_body(request)
-        try:
-            wanted = Wanted.model_validate(given)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            raise BadQuestion(str(first["msg"]), ".".join(map(str, first["loc"])) or "body") from None
+        wanted = await body_of(request, Wanted)
         if not asker.content and wanted.show_prompts:
             raise BadQuestion("this credential shows no content itself", "show_prompts")
         ends_at = self._clock() + wanted.expires_in * 1_000_000

@@ -16,7 +16,8 @@ from pipeline.store import Store
 from pipeline.usage import Usage
 from query import shapes, windows
 from query.question import Question
-from query.sql import Conditions
+from query.shapes import Measured
+from query.sql import PRICED, SUMS, Conditions
 from query.windows import ALL_TIME, Span
 
 Answer = dict[str, Any]
@@ -37,22 +38,27 @@ class Events:
         self._store = store
 
     def page(self, q: Question, as_of: int, offset: int | None = None) -> Answer:
-        """Newest first, or by the column of `sort`, behind `offset` others: rows, and the next offset when there are more."""
+        """Newest first, or by the column of `sort`, behind `offset` others: rows, their sums, and the next offset when there are more."""
         seen = f"received_at <= fromUnixTimestamp64Micro({int(as_of)}, 'UTC')"
         offset = offset or 0
         if q.sort and (q.sort != "timestamp" or not q.descending):
             order = f"{SORTED[q.sort]} {'DESC' if q.descending else 'ASC'} NULLS LAST, ts DESC, id, trace_id"
-            rows = self.select(q, seen, {}, order, q.limit + 1, offset)
+            found = self._read(q, seen, {}, order, q.limit + 1, offset)
         else:
-            rows = self._newest(q, seen, offset)
-        return {"rows": rows[: q.limit], "more": offset + q.limit if len(rows) > q.limit else None}
+            found = self._newest(q, seen, offset)
+        page = found[: q.limit]
+        return {
+            "rows": [_event(row, q.content) for row in page],
+            "sums": Measured.total([_measured(row) for row in page]),
+            "more": offset + q.limit if len(found) > q.limit else None,
+        }
 
     def _newest(self, q: Question, seen: str, offset: int) -> list[Answer]:
         """The end of the window alone is read, as far back as the page asks for."""
         width = _FIRST_SLICE
         while True:
             part = replace(q, window=q.window._replace(start=max(q.start, q.end - width)))
-            rows = self.select(part, seen, {}, "ts DESC, id, trace_id", q.limit + 1, offset)
+            rows = self._read(part, seen, {}, "ts DESC, id, trace_id", q.limit + 1, offset)
             if len(rows) > q.limit or part.start == q.start:
                 return rows
             width *= 4
@@ -101,7 +107,11 @@ class Events:
         return found[0]
 
     def select(self, q: Question, condition: str, given: Answer, order: str, limit: int, offset: int) -> list[Answer]:
-        """Events of the window that a condition lets through. One that a correction took back is not shown; the correction is."""
+        """Events of the window that a condition lets through, as they are shown."""
+        return [_event(row, q.content) for row in self._read(q, condition, given, order, limit, offset)]
+
+    def _read(self, q: Question, condition: str, given: Answer, order: str, limit: int, offset: int) -> list[Answer]:
+        """The same as the table has them. One that a correction took back is not among them; the correction is."""
         conditions = Conditions(q)
         where = f"{conditions.where(Span('raw', q.start, q.end))} AND {condition}"
         # What takes a row back stands where it stands, with the same columns.
@@ -111,7 +121,7 @@ class Events:
             f"ORDER BY {order} LIMIT {int(limit)} OFFSET {int(offset)}",
             conditions.parameters | given,
         )
-        return [_event(row, q.content) for row in answer.dicts()]
+        return list(answer.dicts())
 
 
 def _together(hours: list[tuple[int, int]], rows: int) -> Iterator[tuple[int, int]]:
@@ -148,6 +158,22 @@ def _event(row: Answer, shown: bool) -> Answer:
         "tags": dict(tag.split("=", 1) for tag in [*row["tags"], *row["tags_over"]]),
         "metadata": _json(row["metadata"]), "raw_usage": _json(row["raw_usage"]), "replaces": row["replaces"] or None,
     }  # fmt: skip
+
+
+def _measured(row: Answer) -> Measured:
+    """What one event adds to the sums."""
+    usage = Usage(*(row[name] for name in Usage._fields))
+    status = row["price_status"]
+    sums: dict[str, Any] = {
+        "events": 1, "calls": int(row["type"] == "llm"), "tool_calls": int(row["type"] == "tool"),
+        "traces": row["is_trace_start"], "user_traces": row["is_user_trace_start"], "input_uncached": usage.input_uncached,
+        "input_cache_read": usage.input_cache_read, "input_cache_write": usage.input_cache_write_5m + usage.input_cache_write_30m + usage.input_cache_write_1h
+        + usage.input_cache_write_12h, "output": usage.output,
+        "output_reasoning": usage.output_reasoning, "cost": row["cost"] or Decimal(0),
+        "priced": int(status in PRICED), "unpriced": int(status == "unpriced"),
+        "estimated": row["usage_estimated"], "errors": int(row["status"] == "error"),
+    }  # fmt: skip
+    return Measured(tuple(sums[name] for name in SUMS), row["ts"])
 
 
 def _content(row: Answer, name: str, shown: bool) -> Any:

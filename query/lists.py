@@ -12,12 +12,13 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from pipeline.errors import BadQuestion
-from query import compare, formats, openapi, rows
+from query import compare, formats, openapi, rows, shapes
 from query.answers import Answers
 from query.events import Events
 from query.pages import Pages
 from query.question import Question
 from query.replies import Replies
+from query.shapes import Measured
 from query.sparks import Sparks
 from query.traces import Traces
 
@@ -133,10 +134,20 @@ class Lists:
             q = replace(q, window=q.window._replace(start=start, end=end))
         found = await asyncio.to_thread(source.page, q, as_of, state)
         if sums is None:
-            sums = {"totals": (await asyncio.to_thread(self._answers.total, q))[0]}
+            total, _ = await asyncio.to_thread(self._answers.sum, q)
+            sums = [total.packed(), await asyncio.to_thread(self._answers.traces_of, q, total)]
             if row is rows.Trace:
-                sums["untraced"] = await asyncio.to_thread(self._answers.untraced, q)
-        body = {"data": found["rows"], **sums, "plan": "raw", "next_cursor": None}
+                sums.append(await asyncio.to_thread(self._answers.untraced, q))
+        total, traces = Measured.unpacked(sums[0]), sums[1]
+        on_page = len(found["rows"]) if row is rows.Trace else found["sums"]["traces"]
+        body = {
+            "data": found["rows"],
+            "totals": shapes.measures(total, traces),
+            "rest": shapes.measures(total.less(found["sums"]), max(0, traces - on_page)),
+            **({"untraced": sums[2]} if row is rows.Trace else {}),
+            "plan": "raw",
+            "next_cursor": None,
+        }
         if found["more"] is not None:
             body["next_cursor"] = self._pages.sign([fingerprint, found["more"], as_of, q.start, q.end, sums])
         return await self._replies.send(request, q, body, as_of)

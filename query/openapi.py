@@ -12,6 +12,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from query import rows
 from query.embed import Wanted
+from query.keys import KeyWanted, Rotation
 from query.parameters import (
     TAG_KEY,
     TEXT,
@@ -82,6 +83,7 @@ class Other(NamedTuple):
     same_site: bool = False  # carries a header that no foreign form can send
 
 
+_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 _BODY = {
     "400": "the body is wrong",
     "408": "the body came too slowly",
@@ -89,6 +91,8 @@ _BODY = {
     "415": "the body is no JSON",
 }
 _READ = {"401": "no good key", "403": "the key may not read", "429": "too many questions", "503": "try again"}
+_ADMIN = _READ | {"403": "the key has not the scope admin, or is restricted to tags"}
+_KEY: Sequence[dict[str, list[str]]] = ({"key": []},)
 OTHERS = (
     Other(
         "get", "/v1/me/stream", "stream", "Says when data moved (server-sent events: `watermark`)",
@@ -103,6 +107,20 @@ OTHERS = (
         "delete", "/v1/session", "sign_out", "End the session in every process",
         {"204": "it has ended", "401": "no session", "403": "no such header", "503": "try again"},
         security=({"session": []},), same_site=True,
+    ),
+    Other("get", "/v1/me/keys", "keys", "The account's keys", {"200": "without their secrets", **_ADMIN}, answer=rows.ApiKeys, security=_KEY),
+    Other(
+        "post", "/v1/me/keys", "create_key", "Make a key", {"201": "the key, shown this once", **_ADMIN, **_BODY},
+        body=KeyWanted, answer=rows.ApiKeyMade, security=_KEY,
+    ),
+    Other(
+        "post", "/v1/me/keys/{id}/rotate", "rotate_key", "Make a key in the place of another, which is good a while longer",
+        {"201": "the new key, shown this once", "404": "no such key", **_ADMIN, **_BODY},
+        body=Rotation, answer=rows.ApiKeyRotated, security=_KEY,
+    ),
+    Other(
+        "delete", "/v1/me/keys/{id}", "revoke_key", "Revoke a key at once and for good",
+        {"200": "it is good no more", "404": "no such key", **_ADMIN}, answer=rows.ApiKeyRevoked, security=_KEY,
     ),
     Other(
         "post", "/v1/me/embed-tokens", "embed_token", "Mint a token for a tenant's page",
@@ -139,7 +157,7 @@ def document() -> dict[str, Any]:
         "components": {
             "schemas": definitions["$defs"],
             "securitySchemes": {
-                "key": {"type": "http", "scheme": "bearer", "description": "a key with the scope read, or a framed page's credential"},
+                "key": {"type": "http", "scheme": "bearer", "description": "a key with the scope read (of keys: admin), or a framed page's credential"},
                 "session": {"type": "apiKey", "in": "cookie", "name": "__Host-percapita"},
             },
         },
@@ -183,6 +201,8 @@ def _other(other: Other, refs: dict[Any, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {
         "operationId": other.id, "summary": other.summary, "security": list(other.security), "responses": answers,
     }  # fmt: skip
+    if "{id}" in other.path:
+        made["parameters"] = [_ID]
     if other.same_site:
         made["parameters"] = [{
             "name": HEADER, "in": "header", "required": True, "description": "anything: no form of another site can send it",
@@ -196,7 +216,7 @@ def _other(other: Other, refs: dict[Any, Any]) -> dict[str, Any]:
 
 def _parameters(op: Operation) -> Iterator[dict[str, Any]]:
     if "{id}" in op.path:
-        yield {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        yield _ID
     if op.query is None:
         return
     shape = op.query.model_json_schema(mode="validation")

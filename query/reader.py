@@ -54,7 +54,9 @@ class Reader:
         And the plan. `only`: the sums that are needed; the others are 0.
         """
         whole_days = bucket is None or (bucket == "day" and q.tz == "UTC")
-        raw_only = (bucket is not None and not _whole_hours(q)) or self.needs_raw(q, every_tag)
+        raw_only = (
+            bucket is not None and not windows.whole_hours(q.start, q.end, windows.zone_of(q.tz))
+        ) or self.needs_raw(q, every_tag)
         read = [*keys, column("user_id")] if users else keys
         parts = sources(q, read, whole_days=whole_days, raw_only=raw_only)
         width = len(keys)
@@ -86,7 +88,7 @@ class Reader:
         closed, others = self.closed.apart(parts, (f"{bucket}s",))
         if not closed:
             return read(others), name_of(named)
-        found, kept = self.closed.of(q, closed, (*keys, *extra.values()), lambda: read(closed))
+        found, kept = self.closed.of(q, closed, (*keys, repr(extra)), lambda: read(closed))
         if others:
             found = [*found, *read(others)]
         return found, _plan(named, kept=kept)
@@ -146,7 +148,7 @@ class Reader:
 
         if not closed:
             return read(others)
-        found, _ = self.closed.of(q, closed, (key, tuple(users), *(extra or {}).values()), lambda: read(closed))
+        found, _ = self.closed.of(q, closed, (key, tuple(users), repr(extra)), lambda: read(closed))
         sums = dict(found)
         for at, m in read(others) if others else ():
             sums[at] = sums[at].plus(m) if at in sums else m
@@ -166,11 +168,6 @@ class Reader:
         """The sums of everything that is asked for, and the plan that found them."""
         rows, plan = self.rows(q, [])
         return (rows[0][1] if rows else NOTHING), plan
-
-    def total(self, q: Question) -> tuple[Answer, str]:
-        """The same as measures, traces counted as the filters ask for."""
-        total, plan = self.sum(q)
-        return shapes.measures(total, self.traces_of(q, total)), plan
 
     def untraced(self, q: Question) -> str | None:
         """Spend outside any trace."""
@@ -252,10 +249,3 @@ def marked(q: Question, m: Measured, group: str = "") -> int:
     """Traces whose first event is among these; of one user, those whose first event of that user is."""
     one_user = group == "user" or any(f.field == "user_id" and not f.exclude for f in q.filters)
     return int(m["user_traces"] if one_user else m["traces"])
-
-
-def _whole_hours(q: Question) -> bool:
-    """Whether the zone's days and hours begin at whole UTC hours in the window."""
-    zone = windows.zone_of(q.tz)
-    offsets = {windows.moment(at, zone).utcoffset() for at in (q.start, q.end)}
-    return all(offset is not None and offset.total_seconds() % 3600 == 0 for offset in offsets)

@@ -365,6 +365,7 @@ class RawRows(Shape, Generic[D]):
 
     data: list[D]
     totals: Measures
+    rest: Measures = Field(description="of all that is not on this page, events outside any trace too; no `last_seen`")
     untraced: Money | None = Field(None, description="of traces: the spend outside any")
     next_cursor: str | None
     meta: Meta
@@ -443,6 +444,54 @@ class SignIn(Shape):
 
     key: str = Field("", description="pc_live_...")
     link: str = Field("", description="the secret of a one-time link")
+
+
+class ApiKey(Shape):
+    """A key without its secret."""
+
+    id: str
+    account: str
+    name: str
+    scopes: list[Literal["ingest", "read", "admin"]]
+    restriction: dict[str, str] = Field(description="tag.KEY: every question asked with it is narrowed to these")
+    privacy: str | None
+    created_at: Time
+    expires_at: Time | None
+    revoked_at: Time | None
+
+
+class ApiKeys(Shape):
+    """Of an account, oldest first."""
+
+    data: list[ApiKey]
+
+
+class ApiKeyMade(ApiKey):
+    """A new key."""
+
+    scope: str
+    key: str = Field(description="pc_live_...; shown this once")
+
+
+class ReplacedKey(Shape):
+    """A key that gave way to another."""
+
+    id: str
+    expires_at: Time
+
+
+class ApiKeyRotated(ApiKey):
+    """A key in the place of another."""
+
+    key: str = Field(description="pc_live_...; shown this once")
+    replaces: ReplacedKey
+
+
+class ApiKeyRevoked(Shape):
+    """A key that is good no more."""
+
+    id: str
+    revoked: bool
 
 
 class EmbedMinted(Shape):

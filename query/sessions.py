@@ -22,13 +22,12 @@ from aiohttp import web
 
 from pipeline import limits
 from pipeline.errors import BadBody, Forbidden, Insecure, StoreError, Unauthorized
-from pipeline.http import read_body
 from pipeline.keys import hash_of
 from pipeline.store import Store
+from query.bodies import json_body
 
 COOKIE = "__Host-percapita"
 HEADER = "X-Percapita"
-_BODY_BYTES = 4_096
 _REFRESH_SECONDS = 2.0
 
 
@@ -185,19 +184,6 @@ def _can_keep(request: web.Request) -> None:
         local = host == "localhost" or host.endswith(".localhost")
     if not local:
         raise Insecure("signing in needs https, or this machine's own address: the session would travel in the clear")
-
-
-async def json_body(request: web.Request) -> dict[str, Any]:
-    """A small JSON object. Raises BadBody, TooLarge."""
-    if request.content_type != "application/json":
-        raise BadBody("the body is application/json")
-    try:
-        given = json.loads(await read_body(request, _BODY_BYTES))
-    except (ValueError, RecursionError):
-        raise BadBody("the body is not JSON") from None
-    if not isinstance(given, dict):
-        raise BadBody("the body is an object")
-    return given
 
 
 def _set(answer: web.Response, value: str, seconds: int) -> None:

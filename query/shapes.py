@@ -40,6 +40,21 @@ class Measured:
             seen,
         )
 
+    def less(self, part: Measured) -> Measured:
+        """What is left without a part; when its last event was is not known."""
+        return Measured(tuple(a - b for a, b in zip(self.sums, part.sums, strict=True)), None)
+
+    def packed(self) -> list[Any]:
+        """As JSON can hold it; `unpacked` reads it."""
+        return [*(str(s) if isinstance(s, Decimal) else s for s in self.sums), time(self.seen)]
+
+    @staticmethod
+    def unpacked(held: Sequence[Any]) -> Measured:
+        """What was packed."""
+        *sums, seen = held
+        at = datetime.fromisoformat(seen).replace(tzinfo=None) if seen else None
+        return Measured(tuple(Decimal(s) if isinstance(s, str) else s for s in sums), at)
+
     def of_tools(self) -> Measured:
         """The same where calls are the calls of tools."""
         sums = list(self.sums)

@@ -13,6 +13,7 @@ SUMS = (
     "events", "calls", "tool_calls", "traces", "user_traces", "input_uncached", "input_cache_read", "input_cache_write",
     "output", "output_reasoning", "cost", "priced", "unpriced", "estimated", "errors",
 )  # fmt: skip
+PRICED = ("priced", "free", "reported", "estimated")  # the states of an event whose cost is known
 _RAW = {
     "events": "sum(toInt64(sign))",
     "calls": "sum(sign * (type = 'llm'))",
@@ -25,7 +26,7 @@ _RAW = {
     "output": "sum(sign * toInt64(e.output))",
     "output_reasoning": "sum(sign * toInt64(e.output_reasoning))",
     "cost": "sum(CAST(sign * ifNull(e.cost, 0), 'Decimal(38, 9)'))",
-    "priced": "sum(sign * (price_status IN ('priced', 'free', 'reported', 'estimated')))",
+    "priced": f"sum(sign * (price_status IN {PRICED}))",
     "unpriced": "sum(sign * (price_status = 'unpriced'))",
     "estimated": "sum(sign * toInt64(usage_estimated))",
     "errors": "sum(sign * (e.status = 'error'))",
@@ -179,23 +180,21 @@ def tag_key(name: str = "") -> Key:
     return Key("key", "arrayJoin(r.tags)", f"arrayJoin({_TAGS})", fold="r.slice", slices=tags)
 
 
-def bucket_key(bucket: str) -> Key:
-    """The UTC instant at which a day or hour of the zone begins."""
+def bucket_key(bucket: str, *, whole_hours: bool = True) -> Key:
+    """The UTC instant at which a day or hour of the zone begins (bound: tz).
+
+    Where the zone's hours are not UTC's, of raw rows alone, the last of the instants at which they begin (bound: starts): the store takes
+    an hour after the clocks were moved by half of one for another.
+    """
     if bucket == "hour":
-        return Key(
-            "bucket",
-            "toUnixTimestamp(toStartOfHour(r.at, {tz:String}))",
-            "toUnixTimestamp(toStartOfHour(e.ts, {tz:String}))",
-            True,
-            "toUnixTimestamp(toStartOfHour(r.at, {tz:String}))",
-        )
-    return Key(
-        "bucket",
-        "toUnixTimestamp(toStartOfDay(r.at, {tz:String}))",
-        "toUnixTimestamp(toStartOfDay(toDateTime(e.ts), {tz:String}))",
-        True,
-        "toUnixTimestamp(toStartOfDay(r.at, {tz:String}))",
-    )
+        rollup = "toUnixTimestamp(toStartOfHour(r.at, {tz:String}))"
+        raw = "toUnixTimestamp(toStartOfHour(e.ts, {tz:String}))"
+        if not whole_hours:
+            raw = "roundDown(toUnixTimestamp(e.ts), {starts:Array(UInt32)})"
+    else:
+        rollup = "toUnixTimestamp(toStartOfDay(r.at, {tz:String}))"
+        raw = "toUnixTimestamp(toStartOfDay(toDateTime(e.ts), {tz:String}))"
+    return Key("bucket", rollup, raw, True, rollup)
 
 
 def untraced(question: Question, parts: Sequence[Span]) -> Sql:

@@ -12,13 +12,14 @@ from pipeline.store import Store
 from query import shapes, windows
 from query.events import Events
 from query.question import Question
+from query.shapes import Measured
 from query.sql import _RAW, SUMS, Conditions, Sql
 from query.windows import ALL_TIME, Span
 
 Answer = dict[str, Any]
 Place = tuple[int, str]  # when a trace begins, unix us, and its id: where it stands among others, newest first
 EVENTS_SHOWN = 10_000  # of one trace
-_STARTED = 3  # the column of `of_traces`
+_STARTED, _KEYS = 3, 8  # of the columns of `of_traces`: when it begins; and how many stand before the sums
 _FIRST_SLICE = windows.HOUR // 4
 # Columns that traces can be sorted by, as their statement names them.
 SORTED = {
@@ -36,7 +37,7 @@ class Traces:
         self.whole_window = False
 
     def page(self, q: Question, as_of: int, state: Any = None) -> Answer:
-        """One page, and what the next one needs when there is one: `state`, as the page before gave it in `more`."""
+        """One page, its sums, and what the next one needs when there is one: `state`, as the page before gave it in `more`."""
         if self.whole_window:
             return self._sorted(replace(q, sort=q.sort or "started_at"), as_of, state or 0)
         if q.sort and (q.sort != "started_at" or not q.descending):
@@ -60,7 +61,7 @@ class Traces:
             high, width = low, 2 * width
         shown = places[: q.limit]
         rows = self._rows(q, as_of, shown) if shown else {}
-        return {"rows": [rows[place[1]] for place in shown], "more": shown[-1] if len(places) > q.limit else None}
+        return _page([rows[trace] for _, trace in shown], shown[-1] if len(places) > q.limit else None)
 
     def _beginning(self, q: Question, as_of: int, low: int, high: int, after: Place | None, count: int) -> list[Place]:
         """The newest `count` of the traces that begin in [low, high), behind `after`."""
@@ -91,11 +92,11 @@ GROUP BY trace_id HAVING {_behind("at", after)} ORDER BY at DESC, trace_id LIMIT
         text = f"SELECT DISTINCT trace_id FROM events AS e WHERE {_selected(part, conditions, as_of)} AND trace_id IN {{traces:Array(String)}}"
         return {row[0] for row in self._store.select(text, conditions.parameters | {"traces": list(traces)}).rows}
 
-    def _rows(self, q: Question, as_of: int, places: Sequence[Place]) -> dict[str, Answer]:
+    def _rows(self, q: Question, as_of: int, places: Sequence[Place]) -> dict[str, tuple[Any, ...]]:
         part = replace(q, window=q.window._replace(start=max(q.start, min(at for at, _ in places))))
         sql = of_traces(part, as_of, "AND trace_id IN {traces:Array(String)}")
         bound = sql.parameters | {"traces": [trace for _, trace in places]}
-        return {row[0]: _trace(row) for row in self._store.select(sql.text, bound).rows}
+        return {row[0]: row for row in self._store.select(sql.text, bound).rows}
 
     # --- in another order, and all of them
 
@@ -107,10 +108,7 @@ GROUP BY trace_id HAVING {_behind("at", after)} ORDER BY at DESC, trace_id LIMIT
             order = f"m_unpriced > 0 AND m_priced = 0 AND m_cost = 0 {'ASC' if q.descending else 'DESC'}, {order}"
         text = f"{sql.text} ORDER BY {order}, trace_id LIMIT {int(q.limit) + 1} OFFSET {int(offset)}"
         rows = self._store.select(text, sql.parameters).rows
-        return {
-            "rows": [_trace(row) for row in rows[: q.limit]],
-            "more": offset + q.limit if len(rows) > q.limit else None,
-        }
+        return _page(rows[: q.limit], offset + q.limit if len(rows) > q.limit else None)
 
     def all(self, q: Question, as_of: int, rows: int) -> Iterator[list[Answer]]:
         """Every trace, newest first, so many at a time."""
@@ -177,9 +175,14 @@ GROUP BY trace_id"""
     return Sql(text, conditions.parameters)
 
 
+def _page(rows: Sequence[tuple[Any, ...]], more: Any) -> Answer:
+    sums = Measured.total([shapes.read(row, _KEYS) for row in rows])
+    return {"rows": [_trace(row) for row in rows], "sums": sums, "more": more}
+
+
 def _trace(row: tuple[Any, ...]) -> Answer:
-    trace_id, name, user, started, duration, models, agent, tags, *sums = row
-    m = shapes.read(tuple(sums), 0)
+    trace_id, name, user, started, duration, models, agent, tags, *_ = row
+    m = shapes.read(row, _KEYS)
     return {
         "trace_id": trace_id,
         "name": name or None,

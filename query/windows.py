@@ -76,6 +76,11 @@ def hour_after(start: int, zone: ZoneInfo) -> int:
     return change if _begins(change, zone) else change + HOUR - (change + _offset(change, zone)) % HOUR
 
 
+def whole_hours(start: int, end: int, zone: ZoneInfo) -> bool:
+    """Whether the zone's days and hours begin at whole UTC hours in the window, on every day of it."""
+    return all(_offset(at, zone) % HOUR == 0 for at in (*range(start, end, DAY), end))
+
+
 def _begins(change: int, zone: ZoneInfo) -> bool:
     """Whether an hour begins where the zone's offset changes."""
     local, before = change + _offset(change, zone), change - 1 + _offset(change - 1, zone)

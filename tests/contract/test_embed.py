@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from pipeline import admin
+from pipeline import keyring
 from pipeline.keys import FileKeys, KeyBook
 from pipeline.price import PriceBook
 from pipeline.row import Row
@@ -59,7 +59,7 @@ class Service(NamedTuple):
 @pytest.fixture
 async def service(store: ClickHouse, tmp_path: Path) -> AsyncIterator[Service]:
     keys = FileKeys(tmp_path / "keys.json")
-    made = admin.create_account(keys, "Fieldnote")
+    made = keyring.create_account(keys, "Fieldnote")
     book, clock, account = KeyBook(keys), [NOW], made["account"]
     rows = []
     for number, row in enumerate(make_rows(account, 120, 1, NOW - 20 * 86_400_000_000, NOW)):
@@ -147,7 +147,7 @@ async def test_nothing_outside_the_scope_is_reachable(service: Service) -> None:
 
 
 async def test_a_token_of_a_restricted_key_is_narrowed_twice_and_never_wider(service: Service) -> None:
-    narrow = admin.create_key(service.keys, service.account, "read", restriction="tag.org=acme")["key"]
+    narrow = keyring.create_key(service.keys, service.account, "read", restriction=[("org", "acme")])["key"]
     for tags, events in (({"org": "foreign"}, 0), ({"acmeKey": "1"}, 40), ({"foreignKey": "1"}, 0)):
         told = await service.trade((await service.mint(key=narrow, tags=tags))["token"])
         assert (await service.get(f"{BASE}/overview", told["credential"]))["data"]["events"] == events
@@ -163,7 +163,7 @@ async def test_a_framed_page_mints_nothing_and_ends_in_time_and_with_its_key(ser
     credential = (await service.trade((await service.mint(tags={"org": "acme"}))["token"]))["credential"]
     held = service.keys.keys()
     for key in held:
-        admin.revoke_key(service.keys, key.id)
+        keyring.revoke_key(service.keys, key.id)
     await service.get(f"{BASE}/overview", credential, 401)
 
 

@@ -155,3 +155,27 @@ async def test_a_parameter_that_is_refused_is_named_as_far_as_it_may_be(ask: Ask
     assert problem["errors"][0]["parameter"] == named
     if named.endswith("k" * 64):
         assert problem["detail"] == "a tag key has at most 64 characters"
+
+
+@pytest.mark.parametrize(
+    "asked", ["traces?limit=150", "traces?limit=150&tag.plan=pro&sort=-spend", "traces?limit=90&status=error", "events?limit=900",
+              "events?limit=400&model=gpt-4o&sort=-cost"],
+)  # fmt: skip
+async def test_of_traces_and_events_too_a_page_and_the_rest_are_the_totals(ask: Asker, asked: str) -> None:  # noqa: F811
+    cursor, pages = "", 0
+    while cursor is not None:
+        page = await ask(f"{asked}&window=28d{cursor and '&cursor='}{cursor}")
+        of_events = asked.startswith("events")
+        rest, totals = page["rest"], page["totals"]
+        shown = {
+            "events": len(page["data"]) if of_events else sum(row["events"] for row in page["data"]),
+            "tokens": sum(row["tokens"] for row in page["data"]),
+            "errors": sum(row["status"] == "error" if of_events else row["errors"] for row in page["data"]),
+        }
+        for name, count in shown.items():
+            assert count + rest[name] == totals[name], name
+        spends = [Decimal(row["cost" if of_events else "spend"] or 0) for row in page["data"]]
+        assert sum(spends) + Decimal(rest["spend"] or 0) == Decimal(totals["spend"] or 0)
+        assert 0 <= rest["traces"] <= totals["traces"]
+        cursor, pages = page["next_cursor"], pages + 1
+    assert pages > 1

@@ -12,7 +12,7 @@ from pipeline.errors import NotFound
 from pipeline.row import Row
 from pipeline.schema import Engines, migrate
 from pipeline.store import ClickHouse, open_chdb
-from query import compare
+from query import compare, shapes, windows
 from query.answers import Answers
 from query.events import Events
 from query.parameters import Asked, OverviewQuery, UsersQuery
@@ -157,3 +157,31 @@ def test_the_first_day_is_compared_with_the_first_day_before(store: ClickHouse) 
     compare.stand_beside(answer, Answers(store).overview(asked.before()))
     told = [compare.shown(row) for row in answer["rows"]]
     assert [(row["key"][:10], row["previous"]["spend"]) for row in told] == [("2026-11-16", "0"), ("2026-11-17", "1")]
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "end"),
+    [
+        ("Australia/Lord_Howe", "2026-04-04T11:00:00Z", "2026-04-04T19:00:00Z"),  # back by half an hour, at 15:00
+        ("Australia/Lord_Howe", "2026-10-03T11:00:00Z", "2026-10-03T19:00:00Z"),  # and on, at 15:30
+        ("Asia/Kolkata", "2026-10-03T11:10:00Z", "2026-10-03T15:00:00Z"),
+        ("Europe/Berlin", "2026-10-24T22:00:00Z", "2026-10-25T04:00:00Z"),
+    ],
+)
+def test_hours_are_those_of_the_clocks_on_the_wall(store: ClickHouse, zone: str, start: str, end: str) -> None:
+    account = f"{zone} {start}"
+    first, last = (windows.instant(at, windows.zone_of("UTC"), "from") for at in (start, end))
+    rows = [
+        BLANK._replace(
+            account=account, ts=at, received_at=at, id=f"00000000-0000-0000-0000-{n:012}", log_offset=10_000 + n, trace_id=f"t{n}"
+        )
+        for n, at in enumerate(range(first, last, 10 * 60_000_000))
+    ]  # fmt: skip
+    store.insert("events", Row._fields, list(zip(*rows, strict=True)))
+    asked = [("from", start), ("to", end), ("tz", zone), ("group_by", "hour")]
+    told = Answers(store).overview(parse_question(account, asked, NOW, takes=OverviewQuery))["rows"]
+    expected: dict[str | None, int] = {}
+    for row in rows:
+        begins = shapes.time(windows.hour_of(row.ts, windows.zone_of(zone)))
+        expected[begins] = expected.get(begins, 0) + 1
+    assert {row["key"]: row["_m"]["events"] for row in told} == expected

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from pipeline import admin
+from pipeline import keyring
 from pipeline.keys import FileKeys, KeyBook, hash_of
 from pipeline.price import PriceBook
 from pipeline.server import HardenedRunner
@@ -53,8 +53,8 @@ def sessions(store: ClickHouse, book: KeyBook, clock: list[int], links: Links | 
 @pytest.fixture
 async def service(store: ClickHouse, tmp_path: Path) -> AsyncIterator[Service]:
     keys = FileKeys(tmp_path / "keys.json")
-    made = admin.create_account(keys, "Fieldnote")
-    book, links, clock = KeyBook(keys), Links(), [admin.now_us()]
+    made = keyring.create_account(keys, "Fieldnote")
+    book, links, clock = KeyBook(keys), Links(), [keyring.now_us()]
 
     async def authenticate(token: str) -> Any:
         return book.verify(token, "read", clock[0])
@@ -136,7 +136,7 @@ async def test_a_session_ends_with_its_key_and_with_its_time(service: Service) -
     second = await service.sign_in(key=service.tokens["read"])
     await service.get("/v1/me", second.value)
     for key in service.keys.keys():  # noqa: SIM118  # no dict: a method of the store of keys
-        admin.revoke_key(service.keys, key.id)
+        keyring.revoke_key(service.keys, key.id)
     await service.get("/v1/me", second.value, 401)
 
 
@@ -150,7 +150,7 @@ async def test_a_cookie_that_was_changed_or_made_up_is_nobodys(service: Service)
 
 
 async def test_a_restricted_key_stays_restricted_in_its_session(service: Service) -> None:
-    made = admin.create_key(service.keys, service.account, "read", restriction="tag.org=acme")
+    made = keyring.create_key(service.keys, service.account, "read", restriction=[("org", "acme")])
     cookie = (await service.sign_in(key=made["key"])).value
     assert (await service.get("/v1/me", cookie))["restriction"] == {"tag.org": "acme"}
 
@@ -199,12 +199,12 @@ async def test_me_says_where_sdks_send(
     store: ClickHouse, tmp_path: Path, given: dict[str, Any], headers: dict[str, str], told: str | None
 ) -> None:
     keys = FileKeys(tmp_path / "keys.json")
-    read = admin.create_account(keys, "Fieldnote")["keys"]["read"]
+    read = keyring.create_account(keys, "Fieldnote")["keys"]["read"]
 
     async def authenticate(token: str) -> Any:
-        return KeyBook(keys).verify(token, "read", admin.now_us())
+        return KeyBook(keys).verify(token, "read", keyring.now_us())
 
-    app = create_query_app(store, authenticate, clock=admin.now_us, cursor_secret=SECRET, prices=PriceBook(), **given)
+    app = create_query_app(store, authenticate, clock=keyring.now_us, cursor_secret=SECRET, prices=PriceBook(), **given)
     runner = HardenedRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from consumers import main as consumers_main
-from pipeline import admin, process, services
+from pipeline import keyring, process, services
 from pipeline.log import LogReader, Position
 from pipeline.record import Envelope
 from pipeline.store import Answer, ClickHouse
@@ -119,7 +119,7 @@ def main() -> None:
     off = float(os.environ.get("FAULT_CLOCK", "0"))
     if off:
         wall, wall_ns = time.time, time.time_ns
-        admin.now_us = lambda: wall_ns() // 1000 + int(off * 1e6)
+        keyring.now_us = lambda: wall_ns() // 1000 + int(off * 1e6)
         time.time = lambda: wall() + off
         time.time_ns = lambda: wall_ns() + int(off * 1e9)
     if os.environ.get("FAULT_DEPLOY") == "bad":

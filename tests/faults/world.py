@@ -12,8 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from uuid import uuid4
 
-from pipeline.admin import create_account
 from pipeline.kafka_log import KafkaSettings
+from pipeline.keyring import create_account
 from pipeline.store_keys import ClusterKeys
 from tests.faults.load import MODES, Tenant
 from tests.support.disks import SmallDisk

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from pipeline import admin, limits
+from pipeline import keyring, limits
 from pipeline.errors import Unavailable
 from pipeline.keys import FileKeys, KeyBook
 from pipeline.record import Record, from_bytes
@@ -30,8 +30,8 @@ class CollectorProcess:
         directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         store = FileKeys(directory / "keys.json")
-        self.keys: dict[str, str] = admin.create_account(store, "acme")["keys"]
-        self.other: dict[str, str] = admin.create_account(store, "beta")["keys"]
+        self.keys: dict[str, str] = keyring.create_account(store, "acme")["keys"]
+        self.other: dict[str, str] = keyring.create_account(store, "beta")["keys"]
         self.log("ok")
         arguments = [str(directory), str(self.port), str(descriptors or 0)]
         with (directory / "output").open("wb") as output:
@@ -123,7 +123,7 @@ def _serve(directory: Path, port: int, descriptors: int) -> None:
 
     if descriptors:
         resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
-    app = create_collector_app(_Log(directory), KeyBook(FileKeys(directory / "keys.json")), clock=admin.now_us)
+    app = create_collector_app(_Log(directory), KeyBook(FileKeys(directory / "keys.json")), clock=keyring.now_us)
     asyncio.run(serve(app, "127.0.0.1", port))
 
 

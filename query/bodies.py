@@ -1,0 +1,38 @@
+"""Small JSON bodies, read into models: what is wrong names its field."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from pipeline.errors import BadBody, BadQuestion
+from pipeline.http import read_body
+
+_BYTES = 4_096
+M = TypeVar("M", bound=BaseModel)
+
+
+async def json_body(request: web.Request) -> dict[str, Any]:
+    """A small JSON object. Raises BadBody, TooLarge."""
+    if request.content_type != "application/json":
+        raise BadBody("the body is application/json")
+    try:
+        given = json.loads(await read_body(request, _BYTES))
+    except (ValueError, RecursionError):
+        raise BadBody("the body is not JSON") from None
+    if not isinstance(given, dict):
+        raise BadBody("the body is an object")
+    return given
+
+
+async def body_of(request: web.Request, model: type[M]) -> M:
+    """The same as a model. Raises BadQuestion that names the field too."""
+    given = await json_body(request)
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise BadQuestion(str(first["msg"]), ".".join(map(str, first["loc"])) or "body") from None
