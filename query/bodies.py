@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from pipeline.errors import BadBody, BadQuestion
 from pipeline.http import read_body
 
 _BYTES = 4_096
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]  # 60.0 is an integer of JSON too
 M = TypeVar("M", bound=BaseModel)
 
 

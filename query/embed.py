@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pipeline.errors import BadQuestion, Unauthorized
 from pipeline.keys import Principal
 from query import shapes
-from query.bodies import body_of, json_body
+from query.bodies import Whole, body_of, json_body
 from query.parameters import TAG_KEY
 from query.sessions import same_site
 
@@ -59,7 +59,7 @@ class Wanted(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     tags: Tags = Field(min_length=1, max_length=8, description="the tenant: every question is narrowed to these")
-    expires_in: int = Field(3600, ge=60, le=_LONGEST_SECONDS, description="seconds")
+    expires_in: Whole = Field(3600, ge=60, le=_LONGEST_SECONDS, description="seconds")
     origins: list[
         Annotated[str, AfterValidator(_origin), Field(json_schema_extra={"pattern": f"^{_ORIGIN.pattern}$"})]
     ] = Field(default=[], max_length=10, description="who may frame the page; empty: nobody, it opens on its own")

@@ -14,7 +14,7 @@ from pipeline.errors import BadQuestion, Forbidden
 from pipeline.event import Privacy
 from pipeline.keyring import KeyStore
 from pipeline.keys import Principal
-from query.bodies import body_of
+from query.bodies import Whole, body_of
 from query.embed import Tags
 from query.entry import Authenticate
 
@@ -39,7 +39,7 @@ class KeyWanted(BaseModel):
         default={}, max_length=8, description="tags that every question asked with it is narrowed to"
     )
     privacy: Privacy | None = Field(None, description="for what comes in by it; null: the account's")
-    expires_in: int | None = Field(None, ge=60, le=YEARS_SECONDS, description="seconds; null: never")
+    expires_in: Whole | None = Field(None, ge=60, le=YEARS_SECONDS, description="seconds; null: never")
 
 
 class Rotation(BaseModel):
@@ -47,7 +47,7 @@ class Rotation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    overlap: int = Field(
+    overlap: Whole = Field(
         keyring.OVERLAP_SECONDS, ge=0, le=30 * 86_400, description="seconds for which the old key is still good"
     )
 

@@ -1,13 +1,14 @@
-"""What several contract suites share: an engine in this process with every table made."""
+"""What several contract suites share: an engine in this process with every table made; a query service over many rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from pipeline.schema import Engines, migrate
 from pipeline.store import ClickHouse, open_chdb
+from tests.support.answers import Asker, rows_stored, service
 
 
 @pytest.fixture(scope="module")
@@ -17,3 +18,17 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
     migrate(opened, Engines())
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="module")
+def rows_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
+    """The rows of `tests.support.answers`."""
+    with rows_stored(tmp_path_factory.mktemp("clickhouse")) as made:
+        yield made
+
+
+@pytest.fixture
+async def ask(rows_store: ClickHouse) -> AsyncIterator[Asker]:
+    """Asks a service over them."""
+    async with service(rows_store) as made:
+        yield made

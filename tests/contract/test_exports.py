@@ -19,14 +19,16 @@ import pytest
 from pydantic import TypeAdapter
 
 from pipeline.errors import Unauthorized
+from pipeline.keys import FileKeys
 from pipeline.store import ClickHouse
 from query import rows
 from query.app import QueryService
 from query.embed import Embeds
 from query.formats import FOCUS, columns_of, flat
+from query.keys import KeyRoutes
 from query.openapi import OPERATIONS, OTHERS, document
 from query.sessions import Ended, Sessions
-from tests.contract.test_query_answers import DAY, HOUR, NOW, ROWS, Asker, ask, instant, store  # noqa: F401  # the same service over the same rows
+from tests.support.answers import DAY, HOUR, NOW, ROWS, Asker, instant
 
 LISTS = {
     "users": rows.UserRow, "models": rows.Model, "tools": rows.Tool, "tags": rows.Tag, "tags/plan": rows.TagValue,
@@ -38,7 +40,7 @@ def joined(path: str, more: str) -> str:
     return f"{path}{'&' if '?' in path else '?'}{more}"
 
 
-async def export(ask: Asker, path: str, kind: str, **headers: str) -> bytes:  # noqa: F811
+async def export(ask: Asker, path: str, kind: str, **headers: str) -> bytes:
     url = f"http://127.0.0.1:{ask._port}/v1/me/ai-apps/{path}"
     async with ask._session.get(url, headers={"Authorization": "Bearer a", **headers}) as answer:
         assert answer.status == 200, await answer.text()
@@ -46,7 +48,7 @@ async def export(ask: Asker, path: str, kind: str, **headers: str) -> bytes:  # 
         return await answer.read()
 
 
-async def every_page(ask: Asker, path: str) -> list[dict[str, Any]]:  # noqa: F811
+async def every_page(ask: Asker, path: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     cursor = ""
     while True:
@@ -58,7 +60,7 @@ async def every_page(ask: Asker, path: str) -> list[dict[str, Any]]:  # noqa: F8
 
 
 @pytest.mark.parametrize("path", LISTS)
-async def test_an_export_is_every_page_in_their_order(ask: Asker, path: str) -> None:  # noqa: F811
+async def test_an_export_is_every_page_in_their_order(ask: Asker, path: str) -> None:
     days = "from=2000-01-01" if path in ("traces", "events") else "window=28d"
     narrowed = joined(path, days + ("&status=error" if path == "events" else ""))
     paged = await every_page(ask, narrowed)
@@ -85,7 +87,7 @@ async def test_an_export_is_every_page_in_their_order(ask: Asker, path: str) -> 
     ]
 
 
-async def charges(ask: Asker, path: str) -> list[dict[str, str]]:  # noqa: F811
+async def charges(ask: Asker, path: str) -> list[dict[str, str]]:
     text = (await export(ask, joined(path, "format=focus"), "focus.csv")).decode()
     return list(csv.DictReader(io.StringIO(text)))
 
@@ -95,7 +97,7 @@ ADD_UP = ("models", "users", "events", "tags/plan", "overview", "overview?group_
 
 
 @pytest.mark.parametrize("path", ADD_UP)
-async def test_focus_charges_add_up_to_the_spend_of_each_month(ask: Asker, path: str) -> None:  # noqa: F811
+async def test_focus_charges_add_up_to_the_spend_of_each_month(ask: Asker, path: str) -> None:
     start, end = NOW - 39 * DAY, NOW  # two months at least
     window = f"from={instant(start)}&to={instant(end)}"
     found = await charges(ask, joined(path, window))
@@ -124,7 +126,7 @@ async def test_focus_charges_add_up_to_the_spend_of_each_month(ask: Asker, path:
     assert sum(spends.values()) == Decimal((await ask(f"overview?{window}"))["data"]["spend"])
 
 
-async def test_focus_charges_what_has_a_known_cost_in_its_hour_or_bucket(ask: Asker) -> None:  # noqa: F811
+async def test_focus_charges_what_has_a_known_cost_in_its_hour_or_bucket(ask: Asker) -> None:
     rows_ = [row for row in ROWS["a"] if NOW - 2 * DAY <= row.ts < NOW and row.cost is not None]
     of_events = await charges(ask, f"events?from={instant(NOW - 2 * DAY)}&to={instant(NOW)}")
     hours = sorted(datetime.fromtimestamp(row.ts // HOUR * 3600, UTC).strftime("%Y-%m-%dT%H:00:00Z") for row in rows_)
@@ -140,13 +142,13 @@ async def test_focus_charges_what_has_a_known_cost_in_its_hour_or_bucket(ask: As
     assert headers["Content-Type"].startswith("application/problem+json")
 
 
-async def test_the_format_may_be_asked_for_by_accept(ask: Asker) -> None:  # noqa: F811
+async def test_the_format_may_be_asked_for_by_accept(ask: Asker) -> None:
     by_name = await export(ask, "models?window=7d&format=csv", "csv")
     assert await export(ask, "models?window=7d", "csv", Accept="text/csv, */*;q=0.1") == by_name
     assert (await ask("models?window=7d", Accept="text/html,application/json;q=0.9"))["data"]
 
 
-async def test_an_export_beside_the_window_before_has_its_columns(ask: Asker) -> None:  # noqa: F811
+async def test_an_export_beside_the_window_before_has_its_columns(ask: Asker) -> None:
     read = list(
         csv.DictReader(io.StringIO((await export(ask, "users?window=7d&compare=previous&format=csv", "csv")).decode()))
     )
@@ -156,7 +158,7 @@ async def test_an_export_beside_the_window_before_has_its_columns(ask: Asker) ->
     ]
 
 
-async def test_an_export_of_nothing_is_a_header(ask: Asker) -> None:  # noqa: F811
+async def test_an_export_of_nothing_is_a_header(ask: Asker) -> None:
     for path in ("users", "events", "traces"):
         text = (await export(ask, f"{path}?tag.plan=nobody&format=csv", "csv")).decode()
         assert len(text.splitlines()) == 1
@@ -174,7 +176,7 @@ def test_a_cell_that_a_spreadsheet_would_run_is_text(cell: str) -> None:
     assert _cell("ada") == "ada"
 
 
-async def test_an_export_that_fails_half_way_breaks_the_transfer(ask: Asker, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+async def test_an_export_that_fails_half_way_breaks_the_transfer(ask: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
     from query.events import Events
 
     def failing(self: Events, *_: Any) -> Any:
@@ -195,7 +197,7 @@ QUESTIONS = [
 
 
 @pytest.mark.parametrize("path", QUESTIONS)
-async def test_an_answer_is_as_the_document_says(ask: Asker, path: str) -> None:  # noqa: F811
+async def test_an_answer_is_as_the_document_says(ask: Asker, path: str) -> None:
     answer = await ask(path)
     name = path.split("?")[0]
     name = "tags/{id}" if name == "tags/plan" else name
@@ -204,7 +206,7 @@ async def test_an_answer_is_as_the_document_says(ask: Asker, path: str) -> None:
     TypeAdapter(model).validate_python(answer)
 
 
-async def test_one_user_trace_and_event_are_as_the_document_says(ask: Asker) -> None:  # noqa: F811
+async def test_one_user_trace_and_event_are_as_the_document_says(ask: Asker) -> None:
     user = (await ask("users?limit=1"))["data"][0]["user_id"]
     rows.UserAnswer.model_validate(await ask(f"users/{user}?compare=previous"))
     trace = (await ask("traces?limit=1"))["data"][0]["trace_id"]
@@ -232,7 +234,7 @@ def test_the_document_names_every_endpoint_and_refers_to_nothing_that_is_not_the
     assert described == told
 
 
-async def test_the_document_describes_every_route_of_the_api(store: ClickHouse) -> None:  # noqa: F811
+async def test_the_document_describes_every_route_of_the_api(rows_store: ClickHouse, tmp_path: Path) -> None:
     async def nobody(_: str) -> Any:
         raise Unauthorized("unknown key")
 
@@ -241,8 +243,12 @@ async def test_the_document_describes_every_route_of_the_api(store: ClickHouse) 
         "cursor_secret": b"s",
         "prices": SimpleNamespace(version="", newest=""),
     }
-    sessions, embeds = Sessions(b"s", Ended(store), nobody, lambda: NOW), Embeds(b"s", nobody, lambda: NOW)
-    routes = QueryService(store, nobody, sessions=sessions, embeds=embeds, **given).routes()
+    given |= {
+        "sessions": Sessions(b"s", Ended(rows_store), nobody, lambda: NOW),
+        "embeds": Embeds(b"s", nobody, lambda: NOW),
+        "keys": KeyRoutes(FileKeys(tmp_path / "keys.json"), nobody),
+    }
+    routes = QueryService(rows_store, nobody, **given).routes()
     served = {(re.sub(r"\{id:.*\}$", "{id}", route.path), route.method.lower()) for route in routes}
     made = document()["paths"]
     described = {(path, method) for path, methods in made.items() for method in methods}

@@ -2,143 +2,25 @@
 
 from __future__ import annotations
 
-import random
-import time
 import urllib.parse
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
-from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
 
-import aiohttp
 import pytest
-from aiohttp import web
 
-from consumers.fold import Folder
-from pipeline import limits
-from pipeline.errors import Unauthorized
-from pipeline.keys import make_key
 from pipeline.row import Row
-from pipeline.schema import Engines, migrate
-from pipeline.server import HardenedRunner
-from pipeline.store import ClickHouse, open_clickhouse
-from query.app import create_query_app
-from tests.support.clickhouse import ChdbServer
-from tests.support.rows import grouped, make_rows, sums
-
-HOUR, DAY = 3_600_000_000, 86_400_000_000
-NOW = (time.time_ns() // 1000) // 1000 * 1000
-START = NOW - 40 * DAY
-FIRST = {account: make_rows(account, 6000, seed, START, NOW) for seed, account in enumerate(("a", "b"))}
-LATE = [row._replace(trace_id=f"late-{row.trace_id}") for row in make_rows("a", 40, 7, START, NOW)]
-ROWS = FIRST | {"a": FIRST["a"] + LATE}
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
-    with ChdbServer(tmp_path_factory.mktemp("clickhouse")) as server:
-        made = open_clickhouse(server.url, database="default", user="default", password="")
-        migrate(made, Engines())
-        for rows in FIRST.values():
-            for start in range(0, len(rows), 1500):
-                made.insert("events", Row._fields, list(zip(*rows[start : start + 1500], strict=True)))
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(limits, "FOLD_AGE_SECONDS", 0)
-            fold_most(made)
-            yield made
-        made.close()
-
-
-def fold_most(store: ClickHouse) -> None:
-    """Every day and many hours folded; then events come that some of the folds do not hold."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(limits, "FOLD_EVENTS", 7)
-        folder = Folder(store)
-        assert folder.look(back_seconds=41 * 86_400) == 0, "a first look folds nothing: it may be moving"
-        assert folder.look(back_seconds=41 * 86_400) > 100
-    store.insert("events", Row._fields, list(zip(*LATE, strict=True)))
-
-
-class Asker:
-    """Asks a running query service."""
-
-    def __init__(self, session: aiohttp.ClientSession, port: int) -> None:
-        self._session, self._port = session, port
-
-    async def __call__(self, path: str, account: str = "a", status: int = 200, **headers: str) -> Any:
-        url = f"http://127.0.0.1:{self._port}/v1/me/ai-apps/{path}"
-        given = {"Authorization": f"Bearer {account}", **headers}
-        import yarl
-
-        async with self._session.get(yarl.URL(url, encoded=True), headers=given) as answer:
-            assert answer.status == status, (answer.status, await answer.text())
-            assert answer.headers["X-Content-Type-Options"] == "nosniff"
-            body = await answer.json(content_type=None) if status != 304 else None
-            return body if status == 200 else (body, answer.headers)
-
-
-@asynccontextmanager
-async def service(store: ClickHouse, **given: Any) -> AsyncIterator[Asker]:
-    async def authenticate(token: str) -> Any:
-        if token == "scoped":
-            return SimpleNamespace(account="a", restriction=(("org", "o1"),))
-        if token not in ROWS:
-            raise Unauthorized("unknown key")
-        return SimpleNamespace(account=token, restriction=())
-
-    app = create_query_app(
-        store,
-        authenticate,
-        clock=lambda: NOW,
-        cursor_secret=b"secret",
-        prices=SimpleNamespace(version="book", newest="2026-11-09"),
-        **given,
-    )
-    runner = HardenedRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    async with aiohttp.ClientSession() as session:
-        yield Asker(session, runner.addresses[0][1])
-    await runner.cleanup()
-
-
-@pytest.fixture
-async def ask(store: ClickHouse) -> AsyncIterator[Asker]:
-    async with service(store) as made:
-        yield made
-
-
-def instant(us: int) -> str:
-    return urllib.parse.quote(datetime.fromtimestamp(us / 1e6, UTC).isoformat(timespec="milliseconds"))
-
-
-def said(row: dict[str, Any]) -> dict[str, Any]:
-    """What an answer's measures say, in the words of `sums`."""
-    seen = row["last_seen"]
-    return {
-        "spend": None if row["spend"] is None else Decimal(row["spend"]),
-        **{name: row[name] for name in ("events", "calls", "tokens", "errors", "unpriced_events")},
-        "last_seen": round(datetime.fromisoformat(seen).timestamp() * 1e6) if seen else None,
-    }
-
-
-def windows(count: int) -> list[tuple[int, int]]:
-    """Arbitrary instants to the millisecond, and whole hours, half hours and days among them."""
-    rng = random.Random(3)
-    found = []
-    for number in range(count):
-        step = (1000, HOUR // 2, HOUR, DAY)[number % 4]
-        a, b = sorted(rng.randrange(START, NOW) for _ in range(2))
-        found.append((a - a % step, b - b % step + step))
-    return [*found, (NOW - 90 * 60_000_000, NOW), (NOW - 5_000_000, NOW)]
-
-
-def within(rows: list[Row], start: int, end: int) -> list[Row]:
-    return [row for row in rows if start <= row.ts < end]
-
+from tests.support.answers import (
+    DAY,
+    NOW,
+    ROWS,
+    Asker,
+    instant,
+    said,
+    windows,
+    within,
+)
+from tests.support.rows import grouped, sums
 
 FILTERS: list[tuple[str, Any]] = [
     ("", lambda r: True),
@@ -283,112 +165,6 @@ async def test_models_tools_tags_traces_and_events_agree_with_the_rows(ask: Aske
     assert not {e["id"] for e in more["data"]} & {e["id"] for e in events["data"]}
 
 
-async def test_one_account_never_reads_anothers(ask: Asker) -> None:
-    foreign = {row.id for row in ROWS["b"]} | {row.trace_id for row in ROWS["b"]}
-    other = ROWS["b"][0]
-    await ask(f"events/{other.id}", status=404)
-    await ask(f"traces/{other.trace_id}", status=404)
-    for path in ("overview", "users", "models", "tools", "tags", "tags/org", "traces?limit=1000", "events?limit=1000"):
-        text = str(await ask(path))
-        assert not any(part in text for part in foreign)
-        assert await ask(path, account="b") != await ask(path)
-    page = await ask("users?limit=1")
-    await ask(f"users?limit=1&cursor={page['next_cursor']}", account="b", status=400)
-
-
-async def test_a_restricted_key_sees_its_tag_alone_whatever_it_asks(ask: Asker) -> None:
-    rows = [row for row in within(ROWS["a"], NOW - 28 * DAY, NOW) if "org=o1" in row.tags]
-    assert said((await ask("overview", account="scoped"))["data"]) == sums(rows)
-    assert (await ask("overview?tag.org=o2", account="scoped"))["data"]["events"] == 0
-    assert (await ask("overview?tag.org!=o1", account="scoped"))["data"]["events"] == 0
-    outside = next(row for row in ROWS["a"] if "org=o2" in row.tags)
-    await ask(f"events/{outside.id}", account="scoped", status=404)
-
-
-BAD = [
-    ("overview?windw=7d", "window"), ("overview?tags.plan=pro", "tag.plan"), ("overview?window=7", ""), ("users?limit=0", ""),
-    ("users?limit=1001", ""), ("users?window=7d&from=2026-11-01", ""), ("users?limit=1&limit=2", ""), ("users?cursor=nonsense", ""),
-    ("users?sort=-spnd", "spend"), ("overview?group_by=plan", ""), ("overview?tz=Mars/Olympus", ""), ("overview?from=yesterday", ""),
-    ("overview?from=2026-11-20&to=2026-11-01", ""), ("users?above=lots", ""), ("users?windowDays=0", ""), ("users?compare=next", ""),
-    ("users?sort=spend%3B%20DROP%20TABLE%20events", ""), ("events?sort=ts", ""),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("path", "hint"), BAD, ids=[path for path, _ in BAD])
-async def test_a_parameter_that_cannot_be_understood_is_named(ask: Asker, path: str, hint: str) -> None:
-    problem, headers = await ask(path, status=400)
-    assert headers["Content-Type"].startswith("application/problem+json")
-    assert problem["errors"][0]["parameter"]
-    assert hint in problem["detail"]
-
-
-async def test_other_refusals_are_problems_too(ask: Asker) -> None:
-    _, headers = await ask("users", account="nobody", status=401)
-    assert headers["WWW-Authenticate"].startswith("Bearer")
-    token, _ = make_key(account="x", scopes=("read",), now=0)
-    for way in (f"users?key={token}", f"users/{token}", f"users?userId=x{token}x", f"users/%2570{token[1:]}"):
-        problem, _ = await ask(way, status=401)
-        assert "key in a URL" in problem["detail"]
-    await ask("nothing", status=404)
-    await ask("users/never-seen", status=404)
-
-
-async def test_a_tag_key_never_sent_filters_and_is_told(ask: Asker) -> None:
-    answer = await ask("overview?tag.plna=pro")
-    assert answer["data"]["events"] == 0
-    assert "did you mean plan" in answer["meta"]["warnings"][0]
-
-
-async def test_polling_costs_a_304(ask: Asker) -> None:
-    import yarl
-
-    url = yarl.URL(f"http://127.0.0.1:{ask._port}/v1/me/ai-apps/overview")
-    async with ask._session.get(url, headers={"Authorization": "Bearer a"}) as first:
-        tag = first.headers["ETag"]
-    await ask("overview", status=304, **{"If-None-Match": tag})
-
-
-async def test_an_answer_is_provisional_while_an_hour_in_its_window_is_in_doubt(ask: Asker, store: ClickHouse) -> None:
-    hour = NOW // HOUR - 30
-    yesterday = f"from={instant((hour - 3) * HOUR)}&to={instant((hour + 3) * HOUR)}"
-    before = f"from={instant((hour - 9) * HOUR)}&to={instant(hour * HOUR)}"
-    mark = {"hour": hour * 3600, "id": str(uuid4())}
-    sql = (
-        "INSERT INTO doubtful_hours (hour, id, marked_at, reason, cleared) SELECT toDateTime({hour:Int64}, 'UTC'), "
-        "toUUID({id:String}), now64(6), 'test', %d"
-    )
-    assert not (await ask(f"overview?{yesterday}"))["meta"]["provisional"]
-    store.execute(sql % 0, mark)
-    assert (await ask(f"overview?{yesterday}"))["meta"]["provisional"]
-    assert not (await ask(f"overview?{before}"))["meta"]["provisional"]
-    store.execute(sql % 1, mark)
-    assert not (await ask(f"overview?{yesterday}"))["meta"]["provisional"]
-
-
-async def test_complete_through_is_that_of_the_slowest_partition_of_the_present_log(
-    ask: Asker, store: ClickHouse
-) -> None:
-    async def through() -> int | None:
-        """Seconds before NOW."""
-        told = (await ask("overview?window=1d"))["meta"]["complete_through"]
-        return told and round(NOW / 1e6 - datetime.fromisoformat(told).timestamp())
-
-    def report(log: str, partition: int, seconds_ago: int, reported_ago: int) -> None:
-        store.insert(
-            "progress",
-            ("log_id", "log_partition", "position", "complete_through", "reported_at"),
-            ([log], [partition], [1], [NOW - seconds_ago * 1_000_000], [NOW - reported_ago * 1_000_000]),
-        )
-
-    assert await through() is None
-    report("former", 0, 5_000, 100)
-    report("present", 0, 60, 50)
-    report("present", 1, 20, 40)
-    assert await through() == 60
-    report("present", 0, 10, 30)
-    assert await through() == 20
-
-
 # --- beside the window before, and day by day
 
 
@@ -424,77 +200,6 @@ async def test_rows_rest_and_sums_stand_beside_those_of_the_window_before(ask: A
         assert sum(row[name] for row in before["data"]) == sum(p[name] for p in shown) + both["rest"]["previous"][name]
     spends = [Decimal(row["spend"] or 0) for row in before["data"]]
     assert sum(spends) == sum(Decimal(p["spend"] or 0) for p in shown) + Decimal(both["rest"]["previous"]["spend"] or 0)
-
-
-TRACE_QUESTIONS: dict[str, Callable[[Row], bool]] = {
-    "": lambda row: True,
-    "&tag.plan=pro": lambda row: "plan=pro" in row.tags,
-    "&userId=ada&status=error": lambda row: row.user_id == "ada" and row.status == "error",
-    "&model=no-such": lambda row: False,
-}
-
-
-async def trace_pages(ask: Asker, question: str) -> AsyncIterator[dict[str, Any]]:
-    cursor = ""
-    while True:
-        page = await ask(f"traces?from={instant(NOW - 20 * DAY)}&to={instant(NOW)}&{question}{cursor}")
-        yield page
-        if page["next_cursor"] is None:
-            return
-        cursor = f"&cursor={page['next_cursor']}"
-
-
-@pytest.mark.parametrize("filters", TRACE_QUESTIONS)
-async def test_traces_come_newest_first_to_the_last_one(ask: Asker, filters: str) -> None:
-    keep = TRACE_QUESTIONS[filters]
-    rows = [row for row in ROWS["a"] if NOW - 20 * DAY <= row.ts < NOW and row.trace_id and keep(row)]
-    by_trace = grouped(rows, lambda row: row.trace_id)
-    expected = sorted(by_trace, key=lambda trace: (-min(row.ts for row in by_trace[trace]), trace))
-    pages = [page async for page in trace_pages(ask, f"limit=170{filters}")]
-    told = [trace for page in pages for trace in page["data"]]
-    assert [trace["trace_id"] for trace in told] == expected
-    for trace in told:
-        of_trace = sums(by_trace[trace["trace_id"]])
-        assert (trace["events"], trace["tokens"]) == (of_trace["events"], of_trace["tokens"])
-        assert (trace["spend"] is None) == (of_trace["spend"] is None)
-        assert Decimal(trace["spend"] or 0) == (of_trace["spend"] or 0)
-    assert all(page["totals"] == pages[0]["totals"] for page in pages)
-
-
-@pytest.mark.parametrize("column", ["-spend", "spend", "-duration_ms", "-tokens", "started_at", "-errors"])
-async def test_traces_are_sorted_by_what_is_asked_for(ask: Asker, column: str) -> None:
-    name, sign = column.removeprefix("-"), -1 if column.startswith("-") else 1
-    told = [trace async for page in trace_pages(ask, f"limit=500&sort={column}") for trace in page["data"]]
-
-    def value(trace: dict[str, Any]) -> Any:
-        if name == "started_at":
-            return datetime.fromisoformat(trace[name]).timestamp()
-        return Decimal(-1 if trace[name] is None else trace[name])
-
-    assert [trace["trace_id"] for trace in told] == [
-        trace["trace_id"] for trace in sorted(told, key=lambda trace: (sign * value(trace), trace["trace_id"]))
-    ]
-    assert len({trace["trace_id"] for trace in told}) == len(told) > 500
-
-
-async def test_events_are_sorted_by_what_is_asked_for(ask: Asker) -> None:
-    costs = [event["cost"] for event in (await ask("events?window=28d&limit=1000&sort=-cost"))["data"]]
-    known = [Decimal(cost) for cost in costs if cost is not None]
-    rows = [row.cost for row in ROWS["a"] if NOW - 28 * DAY <= row.ts < NOW and row.cost is not None]
-    assert known == sorted(rows, reverse=True)[:1000]
-    slowest = (await ask("events?window=28d&limit=1&sort=-latency_ms"))["data"][0]
-    assert slowest["latency_ms"] == max(row.latency_ms or 0 for row in ROWS["a"] if NOW - 28 * DAY <= row.ts < NOW)
-
-
-async def test_a_trace_has_the_name_of_its_block(ask: Asker, store: ClickHouse) -> None:
-    old = START - 300 * DAY
-    first = ROWS["a"][0]._replace(ts=old, received_at=old, trace_id="named", type="llm", name="answer", sign=1,
-        user_id="namer", id=str(uuid4()))  # fmt: skip
-    block = first._replace(type="trace", name="review clause", ts=old + 1_000_000, id=str(uuid4()))
-    store.insert("events", Row._fields, list(zip(first, block, strict=True)), token=str(uuid4()))
-    listed = await ask(f"traces?from={instant(old - DAY)}&to={instant(old + DAY)}")
-    assert [trace["name"] for trace in listed["data"]] == ["review clause"]
-    assert (await ask("traces/named"))["data"]["name"] == "review clause"
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,144 @@
-"""What HTTP says around an answer: cursors that stay good, tags, formats asked for, how much is left to ask."""
+"""What HTTP says around an answer: refusals, how fresh it is, cursors that stay good, tags, formats, how much is left to ask; and whose data it is."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+from datetime import datetime
 from decimal import Decimal
+from uuid import uuid4
 
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.keys import make_key
 from pipeline.store import ClickHouse
 from query.formats import asked_for
 from tests.contract.test_exports import export
-from tests.contract.test_query_answers import Asker, ask, service, store  # noqa: F401  # the same service over the same rows
+from tests.support.answers import (
+    DAY,
+    HOUR,
+    NOW,
+    ROWS,
+    Asker,
+    instant,
+    said,
+    service,
+    within,
+)
+from tests.support.rows import sums
 
 
-async def test_asking_again_what_has_not_moved_gives_the_same_cursor_and_it_is_good(ask: Asker) -> None:  # noqa: F811
+async def test_one_account_never_reads_anothers(ask: Asker) -> None:
+    foreign = {row.id for row in ROWS["b"]} | {row.trace_id for row in ROWS["b"]}
+    other = ROWS["b"][0]
+    await ask(f"events/{other.id}", status=404)
+    await ask(f"traces/{other.trace_id}", status=404)
+    for path in ("overview", "users", "models", "tools", "tags", "tags/org", "traces?limit=1000", "events?limit=1000"):
+        text = str(await ask(path))
+        assert not any(part in text for part in foreign)
+        assert await ask(path, account="b") != await ask(path)
+    page = await ask("users?limit=1")
+    await ask(f"users?limit=1&cursor={page['next_cursor']}", account="b", status=400)
+
+
+async def test_a_restricted_key_sees_its_tag_alone_whatever_it_asks(ask: Asker) -> None:
+    rows = [row for row in within(ROWS["a"], NOW - 28 * DAY, NOW) if "org=o1" in row.tags]
+    assert said((await ask("overview", account="scoped"))["data"]) == sums(rows)
+    assert (await ask("overview?tag.org=o2", account="scoped"))["data"]["events"] == 0
+    assert (await ask("overview?tag.org!=o1", account="scoped"))["data"]["events"] == 0
+    outside = next(row for row in ROWS["a"] if "org=o2" in row.tags)
+    await ask(f"events/{outside.id}", account="scoped", status=404)
+
+
+BAD = [
+    ("overview?windw=7d", "window"), ("overview?tags.plan=pro", "tag.plan"), ("overview?window=7", ""), ("users?limit=0", ""),
+    ("users?limit=1001", ""), ("users?window=7d&from=2026-11-01", ""), ("users?limit=1&limit=2", ""), ("users?cursor=nonsense", ""),
+    ("users?sort=-spnd", "spend"), ("overview?group_by=plan", ""), ("overview?tz=Mars/Olympus", ""), ("overview?from=yesterday", ""),
+    ("overview?from=2026-11-20&to=2026-11-01", ""), ("users?above=lots", ""), ("users?windowDays=0", ""), ("users?compare=next", ""),
+    ("users?sort=spend%3B%20DROP%20TABLE%20events", ""), ("events?sort=ts", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "hint"), BAD, ids=[path for path, _ in BAD])
+async def test_a_parameter_that_cannot_be_understood_is_named(ask: Asker, path: str, hint: str) -> None:
+    problem, headers = await ask(path, status=400)
+    assert headers["Content-Type"].startswith("application/problem+json")
+    assert problem["errors"][0]["parameter"]
+    assert hint in problem["detail"]
+
+
+async def test_other_refusals_are_problems_too(ask: Asker) -> None:
+    _, headers = await ask("users", account="nobody", status=401)
+    assert headers["WWW-Authenticate"].startswith("Bearer")
+    token, _ = make_key(account="x", scopes=("read",), now=0)
+    for way in (f"users?key={token}", f"users/{token}", f"users?userId=x{token}x", f"users/%2570{token[1:]}"):
+        problem, _ = await ask(way, status=401)
+        assert "key in a URL" in problem["detail"]
+    await ask("nothing", status=404)
+    await ask("users/never-seen", status=404)
+
+
+async def test_a_tag_key_never_sent_filters_and_is_told(ask: Asker) -> None:
+    answer = await ask("overview?tag.plna=pro")
+    assert answer["data"]["events"] == 0
+    assert "did you mean plan" in answer["meta"]["warnings"][0]
+
+
+async def test_polling_costs_a_304(ask: Asker) -> None:
+    import yarl
+
+    url = yarl.URL(f"http://127.0.0.1:{ask._port}/v1/me/ai-apps/overview")
+    async with ask._session.get(url, headers={"Authorization": "Bearer a"}) as first:
+        tag = first.headers["ETag"]
+    await ask("overview", status=304, **{"If-None-Match": tag})
+
+
+async def test_an_answer_is_provisional_while_an_hour_in_its_window_is_in_doubt(
+    ask: Asker, rows_store: ClickHouse
+) -> None:
+    hour = NOW // HOUR - 30
+    yesterday = f"from={instant((hour - 3) * HOUR)}&to={instant((hour + 3) * HOUR)}"
+    before = f"from={instant((hour - 9) * HOUR)}&to={instant(hour * HOUR)}"
+    mark = {"hour": hour * 3600, "id": str(uuid4())}
+    sql = (
+        "INSERT INTO doubtful_hours (hour, id, marked_at, reason, cleared) SELECT toDateTime({hour:Int64}, 'UTC'), "
+        "toUUID({id:String}), now64(6), 'test', %d"
+    )
+    assert not (await ask(f"overview?{yesterday}"))["meta"]["provisional"]
+    rows_store.execute(sql % 0, mark)
+    assert (await ask(f"overview?{yesterday}"))["meta"]["provisional"]
+    assert not (await ask(f"overview?{before}"))["meta"]["provisional"]
+    rows_store.execute(sql % 1, mark)
+    assert not (await ask(f"overview?{yesterday}"))["meta"]["provisional"]
+
+
+async def test_complete_through_is_that_of_the_slowest_partition_of_the_present_log(
+    ask: Asker, rows_store: ClickHouse
+) -> None:
+    async def through() -> int | None:
+        """Seconds before NOW."""
+        told = (await ask("overview?window=1d"))["meta"]["complete_through"]
+        return told and round(NOW / 1e6 - datetime.fromisoformat(told).timestamp())
+
+    def report(log: str, partition: int, seconds_ago: int, reported_ago: int) -> None:
+        rows_store.insert(
+            "progress",
+            ("log_id", "log_partition", "position", "complete_through", "reported_at"),
+            ([log], [partition], [1], [NOW - seconds_ago * 1_000_000], [NOW - reported_ago * 1_000_000]),
+        )
+
+    assert await through() is None
+    report("former", 0, 5_000, 100)
+    report("present", 0, 60, 50)
+    report("present", 1, 20, 40)
+    assert await through() == 60
+    report("present", 0, 10, 30)
+    assert await through() == 20
+
+
+async def test_asking_again_what_has_not_moved_gives_the_same_cursor_and_it_is_good(ask: Asker) -> None:
     first = await ask("users?limit=2&compare=previous")
     again = await ask("users?limit=2&compare=previous")
     assert first["next_cursor"] == again["next_cursor"]
@@ -29,8 +151,8 @@ async def test_asking_again_what_has_not_moved_gives_the_same_cursor_and_it_is_g
         await ask(f"{path}{mark}limit=1&cursor={page['next_cursor']}")
 
 
-async def test_every_question_says_how_much_is_left_whatever_comes_of_it(store: ClickHouse) -> None:  # noqa: F811
-    async with service(store, questions_per_minute=6) as limited:
+async def test_every_question_says_how_much_is_left_whatever_comes_of_it(rows_store: ClickHouse) -> None:
+    async with service(rows_store, questions_per_minute=6) as limited:
         for left, (path, status) in enumerate(
             [("nobody", 404), ("users/never-seen", 404), ("users?limit=0", 400), ("events/1?trace_id=x", 404), ("users?cursor=x", 400)],
         ):  # fmt: skip
@@ -47,7 +169,7 @@ async def test_every_question_says_how_much_is_left_whatever_comes_of_it(store: 
         assert "RateLimit" not in (await limited("overview", account="nobody", status=401))[1]
 
 
-async def test_overview_is_exported_as_one_row(ask: Asker) -> None:  # noqa: F811
+async def test_overview_is_exported_as_one_row(ask: Asker) -> None:
     asked = "overview?window=7d&compare=previous"
     data = (await ask(asked))["data"]
     assert json.loads(await export(ask, f"{asked}&format=ndjson", "ndjson")) == data
@@ -58,7 +180,7 @@ async def test_overview_is_exported_as_one_row(ask: Asker) -> None:  # noqa: F81
     assert table.column("spend").to_pylist() == [Decimal(data["spend"])]
 
 
-async def test_overview_has_sparks_too(ask: Asker) -> None:  # noqa: F811
+async def test_overview_has_sparks_too(ask: Asker) -> None:
     answer = await ask("overview?window=7d&tz=Asia/Kathmandu&include=spark")
     days = await ask("overview?window=7d&tz=Asia/Kathmandu&group_by=day")
     assert answer["meta"]["spark_days"] == [row["key"] for row in days["data"]]
@@ -75,7 +197,7 @@ async def test_overview_has_sparks_too(ask: Asker) -> None:  # noqa: F811
         ("overview?group_by=day,agent&include=spark", "include"),
     ],
 )  # fmt: skip
-async def test_no_parameter_is_taken_and_ignored(ask: Asker, path: str, parameter: str) -> None:  # noqa: F811
+async def test_no_parameter_is_taken_and_ignored(ask: Asker, path: str, parameter: str) -> None:
     problem, _ = await ask(path, status=400)
     assert problem["errors"][0]["parameter"] == parameter
 
@@ -95,11 +217,11 @@ def test_the_format_is_the_one_that_accept_wants_most(accept: str, kind: str) ->
     assert asked_for(accept) == kind
 
 
-async def test_json_that_is_wanted_more_is_answered(ask: Asker) -> None:  # noqa: F811
+async def test_json_that_is_wanted_more_is_answered(ask: Asker) -> None:
     assert (await ask("models", Accept="application/json, text/csv;q=0.5"))["data"]
 
 
-async def test_whoever_has_the_answer_is_told_that_nothing_moved_however_the_tag_is_written(ask: Asker) -> None:  # noqa: F811
+async def test_whoever_has_the_answer_is_told_that_nothing_moved_however_the_tag_is_written(ask: Asker) -> None:
     url = f"http://127.0.0.1:{ask._port}/v1/me/ai-apps/overview"
     async with ask._session.get(url, headers={"Authorization": "Bearer a"}) as answer:
         tag = answer.headers["ETag"]
@@ -113,16 +235,16 @@ async def test_whoever_has_the_answer_is_told_that_nothing_moved_however_the_tag
 @pytest.mark.parametrize(
     "path", ["overview?tag.plam=pro", "overview?group_by=tag.plam", "overview?group_by=day,tag.plam", "tags/plam"]
 )
-async def test_a_tag_key_never_sent_is_told_wherever_it_is_named(ask: Asker, path: str) -> None:  # noqa: F811
+async def test_a_tag_key_never_sent_is_told_wherever_it_is_named(ask: Asker, path: str) -> None:
     assert (await ask(path))["meta"]["warnings"] == ["no event carries the tag plam; did you mean plan?"]
     assert (await ask(path.replace("plam", "plan")))["meta"]["warnings"] == []
 
 
-async def test_a_warning_repeats_no_key_that_cannot_be_one(ask: Asker) -> None:  # noqa: F811
+async def test_a_warning_repeats_no_key_that_cannot_be_one(ask: Asker) -> None:
     assert (await ask("tags/%3Cscript%3E"))["meta"]["warnings"] == ["no event carries such a tag"]
 
 
-async def test_meta_counts_the_unpriced_events_of_every_answer(ask: Asker) -> None:  # noqa: F811
+async def test_meta_counts_the_unpriced_events_of_every_answer(ask: Asker) -> None:
     everything = await ask("overview")
     assert everything["meta"]["unpriced_events"] == everything["data"]["unpriced_events"] > 0
     assert (await ask("notices"))["meta"]["unpriced_events"] == everything["data"]["unpriced_events"]
@@ -136,7 +258,7 @@ async def test_meta_counts_the_unpriced_events_of_every_answer(ask: Asker) -> No
     assert trace["meta"]["unpriced_events"] == trace["data"]["unpriced_events"] > 0
 
 
-async def test_a_name_that_begins_like_a_key_is_a_name(ask: Asker) -> None:  # noqa: F811
+async def test_a_name_that_begins_like_a_key_is_a_name(ask: Asker) -> None:
     name = f"pc_live_{'a' * 32}_000000"
     assert (await ask(f"overview?userId={name}&tag.key=pc_test_x"))["data"]["events"] == 0
     problem, _ = await ask(f"users/{name}", status=404)
@@ -150,32 +272,8 @@ async def test_a_name_that_begins_like_a_key_is_a_name(ask: Asker) -> None:  # n
         ("tag.", "tag."), ("tag.a%27b", "?"), ("%3Cscript%3E", "?"), ("w" * 80, "w" * 64), ("limit!", "limit"), ("", "?"), ("tag.a%0A", "?"),
     ],
 )  # fmt: skip
-async def test_a_parameter_that_is_refused_is_named_as_far_as_it_may_be(ask: Asker, given: str, named: str) -> None:  # noqa: F811
+async def test_a_parameter_that_is_refused_is_named_as_far_as_it_may_be(ask: Asker, given: str, named: str) -> None:
     problem, _ = await ask(f"users?{given}=1", status=400)
     assert problem["errors"][0]["parameter"] == named
     if named.endswith("k" * 64):
         assert problem["detail"] == "a tag key has at most 64 characters"
-
-
-@pytest.mark.parametrize(
-    "asked", ["traces?limit=150", "traces?limit=150&tag.plan=pro&sort=-spend", "traces?limit=90&status=error", "events?limit=900",
-              "events?limit=400&model=gpt-4o&sort=-cost"],
-)  # fmt: skip
-async def test_of_traces_and_events_too_a_page_and_the_rest_are_the_totals(ask: Asker, asked: str) -> None:  # noqa: F811
-    cursor, pages = "", 0
-    while cursor is not None:
-        page = await ask(f"{asked}&window=28d{cursor and '&cursor='}{cursor}")
-        of_events = asked.startswith("events")
-        rest, totals = page["rest"], page["totals"]
-        shown = {
-            "events": len(page["data"]) if of_events else sum(row["events"] for row in page["data"]),
-            "tokens": sum(row["tokens"] for row in page["data"]),
-            "errors": sum(row["status"] == "error" if of_events else row["errors"] for row in page["data"]),
-        }
-        for name, count in shown.items():
-            assert count + rest[name] == totals[name], name
-        spends = [Decimal(row["cost" if of_events else "spend"] or 0) for row in page["data"]]
-        assert sum(spends) + Decimal(rest["spend"] or 0) == Decimal(totals["spend"] or 0)
-        assert 0 <= rest["traces"] <= totals["traces"]
-        cursor, pages = page["next_cursor"], pages + 1
-    assert pages > 1
