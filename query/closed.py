@@ -3,6 +3,9 @@
 An hour is closed when stragglers of live traffic are in. What moves one later, a late event, a repair, a new price, moves its sums
 by tag too, the checksum of its events if nothing else: so these, asked before every answer, say whether what was read still holds.
 They are asked of the question's own events where the hours by tag hold these, else of all that the account has.
+
+A crash may leave one rollup wrong and another right, and a repair then moves no sum by tag: so marks on the hours, their clearing and
+what audits repaired there are asked for as well.
 """
 
 from __future__ import annotations
@@ -71,15 +74,19 @@ class Closed:
         return value, False
 
     def _said(self, q: Question, start: int, end: int) -> tuple[Any, ...]:
-        """The sums of the question's events in [start, end), by the hours by tag. Asked once for an answer."""
+        """The sums of the question's events in [start, end), by the hours by tag, and what became of those hours. Asked once for an answer."""
         of = q if without_users(q) else replace(q, filters=())
         asked = ("closed", of.filters, start, end)
         if asked not in q.noted:
             conditions = Conditions(of)
-            sums = ", ".join(f"sum(r.{name})" for name in SUMS)
-            where = conditions.where(Span("tag_hours", start, end))
+            within = f"hour >= toDateTime({start // 1_000_000}, 'UTC') AND hour < toDateTime({end // 1_000_000}, 'UTC')"
+            marks = f"SELECT max(cleared) AS over FROM doubtful_hours WHERE {within} GROUP BY hour, id"
             q.noted[asked] = self._store.select(
-                f"SELECT {sums} FROM tag_hours AS r WHERE {where}", conditions.parameters
+                f"""SELECT {", ".join(f"sum(r.{name})" for name in SUMS)},
+                    (SELECT count() FROM ({marks})), (SELECT sum(over) FROM ({marks})),
+                    (SELECT sum(repaired_keys) FROM audit_runs WHERE {within})
+                FROM tag_hours AS r WHERE {conditions.where(Span("tag_hours", start, end))}""",
+                conditions.parameters,
             ).rows[0]
         found: tuple[Any, ...] = q.noted[asked]
         return found
