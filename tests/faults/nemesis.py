@@ -270,11 +270,14 @@ class Nemesis:
         self.hits["store paused"] += 1
 
     def lose_replies(self, count: int, seconds: float) -> None:
-        """The insert is done, its reply never arrives."""
+        """The insert is done, its reply never arrives. On a slow machine one takes its time: it is waited for."""
         store = self.world.store
         store.marker, before = b"insert_deduplication_token=", store.replies_lost
         store.replies_to_lose = count
+        latest = time.monotonic() + 5 * seconds
         time.sleep(seconds)
+        while store.replies_lost == before and time.monotonic() < latest:
+            time.sleep(0.02)
         store.replies_to_lose = 0
         self.hits["replies lost"] += store.replies_lost - before
 
