@@ -13,6 +13,7 @@ from decimal import Decimal
 from statistics import median
 from typing import Any
 
+from pipeline import limits
 from pipeline.errors import NotFound
 from query import shapes, windows
 from query.order import bucket_starts, order, with_empty_buckets
@@ -69,9 +70,13 @@ class Answers(Reader):
         extra: dict[str, Any] = {}
         starts = bucket_starts(q, bucket) if bucket else []
         if bucket:
-            whole = windows.whole_hours(q.start, q.end, windows.zone_of(q.tz))
-            keys.append(bucket_key(bucket, whole_hours=whole))
-            extra |= {"tz": q.tz} if whole else {"tz": q.tz, "starts": [at // 1_000_000 for at in starts]}
+            moved = bucket == "hour" and windows.moved_within_the_hour(q.start, q.end, windows.zone_of(q.tz))
+            # Of a window with more hours than are told the starts are cut short, and name no hour behind the last.
+            by_starts = moved and len(starts) <= limits.BUCKETS
+            keys.append(bucket_key(bucket, by_starts=by_starts))
+            extra["tz"] = q.tz
+            if by_starts:
+                extra["starts"] = [at // 1_000_000 for at in starts]
         if name:
             keys.append(key_of(name))
             if name.startswith("tag."):

@@ -180,16 +180,16 @@ def tag_key(name: str = "") -> Key:
     return Key("key", "arrayJoin(r.tags)", f"arrayJoin({_TAGS})", fold="r.slice", slices=tags)
 
 
-def bucket_key(bucket: str, *, whole_hours: bool = True) -> Key:
+def bucket_key(bucket: str, *, by_starts: bool = False) -> Key:
     """The UTC instant at which a day or hour of the zone begins (bound: tz).
 
-    Where the zone's hours are not UTC's, of raw rows alone, the last of the instants at which they begin (bound: starts): the store takes
-    an hour after the clocks were moved by half of one for another.
+    `by_starts`: of raw rows the last of the instants at which hours begin (bound: starts), for zones whose clocks are moved by a part of
+    an hour: the store takes an hour after that for another.
     """
     if bucket == "hour":
         rollup = "toUnixTimestamp(toStartOfHour(r.at, {tz:String}))"
         raw = "toUnixTimestamp(toStartOfHour(e.ts, {tz:String}))"
-        if not whole_hours:
+        if by_starts:
             raw = "roundDown(toUnixTimestamp(e.ts), {starts:Array(UInt32)})"
     else:
         rollup = "toUnixTimestamp(toStartOfDay(r.at, {tz:String}))"

@@ -78,7 +78,16 @@ def hour_after(start: int, zone: ZoneInfo) -> int:
 
 def whole_hours(start: int, end: int, zone: ZoneInfo) -> bool:
     """Whether the zone's days and hours begin at whole UTC hours in the window, on every day of it."""
-    return all(_offset(at, zone) % HOUR == 0 for at in (*range(start, end, DAY), end))
+    return _past_the_hour(start, end, zone) == {0}
+
+
+def moved_within_the_hour(start: int, end: int, zone: ZoneInfo) -> bool:
+    """Whether its clocks are moved by a part of an hour in the window, as those of Lord Howe are."""
+    return len(_past_the_hour(start, end, zone)) > 1
+
+
+def _past_the_hour(start: int, end: int, zone: ZoneInfo) -> set[int]:
+    return {_offset(at, zone) % HOUR for at in (*range(start, end, DAY), end)}
 
 
 def _begins(change: int, zone: ZoneInfo) -> bool:

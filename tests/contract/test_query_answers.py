@@ -260,3 +260,15 @@ async def test_a_users_label_is_the_org_that_most_of_its_events_carry(ask: Asker
                         counts[tag[4:]] = counts.get(tag[4:], 0) + one.sign
         best = max((count, value) for value, count in counts.items())[1] if counts else None
         assert row["label"] == best
+
+
+@pytest.mark.parametrize("asked", ["hour", "hour,model"])
+async def test_hours_of_a_year_add_up_where_clocks_are_moved_by_half_an_hour(ask: Asker, asked: str) -> None:
+    window = f"from={instant(NOW - 400 * DAY)}&to={instant(NOW)}"
+    answer = await ask(f"overview?{window}&tz=Australia/Lord_Howe&group_by={asked}&limit=1000")
+    told, cursor = list(answer["data"]), answer["next_cursor"]
+    while cursor:
+        page = await ask(f"overview?{window}&tz=Australia/Lord_Howe&group_by={asked}&limit=1000&cursor={cursor}")
+        told, cursor = told + page["data"], page["next_cursor"]
+    assert sum(row["events"] for row in told) == answer["totals"]["events"] == len(within(ROWS["a"], 0, NOW))
+    assert len([row for row in told if row["events"]]) > 400
