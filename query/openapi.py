@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from query import rows
+from query import access, rows
 from query.embed import Wanted
 from query.keys import KeyWanted, Rotation
 from query.parameters import (
@@ -49,7 +49,7 @@ class Operation(NamedTuple):
 
 
 OPERATIONS = (
-    Operation("/v1/me", "me", "Whose data this is", None, [rows.Me]),
+    Operation("/v1/me", "me", "Whose data this is", None, [access.Me]),
     Operation(
         f"{BASE}/overview", "overview", "Everything in the window, or grouped", OverviewQuery,
         [rows.OverviewAnswer, rows.GroupsAnswer], exports=True,
@@ -101,35 +101,35 @@ OTHERS = (
     Other(
         "post", "/v1/session", "sign_in", "Open a session of the dashboard",
         {"204": "the cookie is set", "401": "no good key, or the link was used", "403": "no such header", "503": "try again", **_BODY},
-        body=rows.SignIn, security=(), same_site=True,
+        body=access.SignIn, security=(), same_site=True,
     ),
     Other(
         "delete", "/v1/session", "sign_out", "End the session in every process",
         {"204": "it has ended", "401": "no session", "403": "no such header", "503": "try again"},
         security=({"session": []},), same_site=True,
     ),
-    Other("get", "/v1/me/keys", "keys", "The account's keys", {"200": "without their secrets", **_ADMIN}, answer=rows.ApiKeys, security=_KEY),
+    Other("get", "/v1/me/keys", "keys", "The account's keys", {"200": "without their secrets", **_ADMIN}, answer=access.ApiKeys, security=_KEY),
     Other(
         "post", "/v1/me/keys", "create_key", "Make a key", {"201": "the key, shown this once", **_ADMIN, **_BODY},
-        body=KeyWanted, answer=rows.ApiKeyMade, security=_KEY,
+        body=KeyWanted, answer=access.ApiKeyMade, security=_KEY,
     ),
     Other(
         "post", "/v1/me/keys/{id}/rotate", "rotate_key", "Make a key in the place of another, which is good a while longer",
         {"201": "the new key, shown this once", "404": "no such key", **_ADMIN, **_BODY},
-        body=Rotation, answer=rows.ApiKeyRotated, security=_KEY,
+        body=Rotation, answer=access.ApiKeyRotated, security=_KEY,
     ),
     Other(
         "delete", "/v1/me/keys/{id}", "revoke_key", "Revoke a key at once and for good",
-        {"200": "it is good no more", "404": "no such key", **_ADMIN}, answer=rows.ApiKeyRevoked, security=_KEY,
+        {"200": "it is good no more", "404": "no such key", **_ADMIN}, answer=access.ApiKeyRevoked, security=_KEY,
     ),
     Other(
         "post", "/v1/me/embed-tokens", "embed_token", "Mint a token for a tenant's page",
-        {"201": "the token", **_READ, **_BODY}, body=Wanted, answer=rows.EmbedMinted,
+        {"201": "the token", **_READ, **_BODY}, body=Wanted, answer=access.EmbedMinted,
     ),
     Other(
         "post", "/v1/embed/session", "embed_session", "Trade a token for a credential",
         {"200": "the credential", "401": "the token is not ours, or its time is over", "403": "no such header", "503": "try again", **_BODY},
-        body=rows.EmbedToken, answer=rows.EmbedSession, security=(), same_site=True,
+        body=access.EmbedToken, answer=access.EmbedSession, security=(), same_site=True,
     ),
 )  # fmt: skip
 
