@@ -19,17 +19,17 @@ from urllib.parse import quote_from_bytes
 import aiohttp
 import pytest
 import yarl
-from aiohttp import web
 
 from pipeline.errors import StoreError, Unauthorized
 from pipeline.problems import problem_of
 from pipeline.row import Row
 from pipeline.schema import Engines, migrate
-from pipeline.server import HardenedRunner, quiet_loggers
+from pipeline.server import quiet_loggers
 from pipeline.store import ClickHouse, open_chdb
 from query import windows
 from query.app import create_query_app
 from tests.support.rows import make_rows
+from tests.support.serving import served
 
 DAY = 86_400_000_000
 NOW = (time.time_ns() // 1000) // 1000 * 1000
@@ -83,12 +83,9 @@ async def ask(store: ClickHouse) -> AsyncIterator[Asker]:
         cursor_secret=b"secret",
         prices=SimpleNamespace(version="book", newest="2026-11-09"),
     )
-    runner = HardenedRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=8)) as session:
-        yield Asker(session, runner.addresses[0][1])
-    await runner.cleanup()
+    connector = aiohttp.TCPConnector(limit=8)
+    async with served(app) as port, aiohttp.ClientSession(connector=connector) as session:
+        yield Asker(session, port)
 
 
 async def failures(ask: Asker, paths: list[str], wanted: frozenset[int] = frozenset({200, 400, 404})) -> dict[str, Any]:

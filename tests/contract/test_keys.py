@@ -10,19 +10,18 @@ from typing import Any, NamedTuple
 
 import aiohttp
 import pytest
-from aiohttp import web
 
 from pipeline import keyring
 from pipeline.errors import BadQuestion, NotFound, Unauthorized
 from pipeline.keys import FileKeys, KeyBook, hash_of
 from pipeline.price import PriceBook
 from pipeline.schema import Engines, migrate
-from pipeline.server import HardenedRunner
 from pipeline.services import run_operation
 from pipeline.store import ClickHouse, open_chdb
 from query.app import create_query_app
 from query.keys import KeyRoutes
 from query.sessions import COOKIE, Ended, Sessions
+from tests.support.serving import served
 
 SECOND = 1_000_000
 
@@ -75,13 +74,8 @@ async def service(store: ClickHouse, tmp_path: Path) -> AsyncIterator[Service]:
         store, by("read"), clock=keyring.now_us, cursor_secret=b"secret", prices=PriceBook(),
         sessions=Sessions(b"secret", Ended(store), verify, keyring.now_us), keys=KeyRoutes(keys, by("admin")),
     )  # fmt: skip
-    runner = HardenedRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
-        yield Service(http, url, keys, book, made["keys"], made["account"], other)
-    await runner.cleanup()
+    async with served(app) as port, aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
+        yield Service(http, f"http://127.0.0.1:{port}", keys, book, made["keys"], made["account"], other)
 
 
 async def test_a_key_is_shown_once_and_kept_as_a_hash(service: Service, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pipeline.server import HardenedRunner
 from pipeline.store import ClickHouse
 from query.app import create_query_app
 from query.sessions import COOKIE, Ended, Links, Sessions
+from tests.support.serving import served
 
 OURS = {"X-Percapita": "dashboard"}
 SECRET = b"secret"
@@ -63,13 +64,8 @@ async def service(store: ClickHouse, tmp_path: Path) -> AsyncIterator[Service]:
         store, authenticate, clock=lambda: clock[0], cursor_secret=SECRET, prices=PriceBook(),
         sessions=sessions(store, book, clock, links),
     )  # fmt: skip
-    runner = HardenedRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
-        yield Service(http, url, keys, made["keys"], made["account"], links, clock)
-    await runner.cleanup()
+    async with served(app) as port, aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
+        yield Service(http, f"http://127.0.0.1:{port}", keys, made["keys"], made["account"], links, clock)
 
 
 async def test_a_read_key_becomes_a_cookie_that_no_script_reads_and_no_other_site_sends(service: Service) -> None:

@@ -15,18 +15,17 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
 
 from consumers.fold import Folder
 from pipeline import limits
 from pipeline.errors import Unauthorized
 from pipeline.row import Row
 from pipeline.schema import Engines, migrate
-from pipeline.server import HardenedRunner
 from pipeline.store import ClickHouse, open_clickhouse
 from query.app import create_query_app
 from tests.support.clickhouse import ChdbServer
 from tests.support.rows import make_rows
+from tests.support.serving import served
 
 HOUR, DAY = 3_600_000_000, 86_400_000_000
 NOW = (time.time_ns() // 1000) // 1000 * 1000
@@ -97,12 +96,8 @@ async def service(store: ClickHouse, **given: Any) -> AsyncIterator[Asker]:
         prices=SimpleNamespace(version="book", newest="2026-11-09"),
         **given,
     )
-    runner = HardenedRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    async with aiohttp.ClientSession() as session:
-        yield Asker(session, runner.addresses[0][1])
-    await runner.cleanup()
+    async with served(app) as port, aiohttp.ClientSession() as session:
+        yield Asker(session, port)
 
 
 def instant(us: int) -> str:
