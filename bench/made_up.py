@@ -9,6 +9,13 @@ ACCOUNT = "acc_bench"
 _ANONYMOUS = "intDiv(number, 3) % 100 = 7"
 _UNTRACED = "intDiv(number, 3) % 100 = 11"
 _USER = "toUInt32(pow(cityHash64(intDiv(number, 3), 1) % 1000003 / 1000003, 3) * 20000)"
+# As our SDKs make them: a UUIDv7 of the time when the trace began.
+_BEGAN = "lower(hex(toUInt64(intDiv(toInt64({start} + intDiv(number, 3) * 3 * {step}), 1000))))"
+_CHANCE = "lower(hex(sipHash128(intDiv(number, 3))))"
+_TRACE = (
+    f"concat(substring({_BEGAN}, 1, 8), '-', substring({_BEGAN}, 9, 4), '-7', substring({_CHANCE}, 1, 3), '-8', "
+    f"substring({_CHANCE}, 4, 3), '-', substring({_CHANCE}, 7, 12))"
+)
 _SPENT = "toDecimal64((cityHash64(number, 5) % 900000) / 1000000000 + 0.000001, 9)"
 VALUES = {
     "account": f"'{ACCOUNT}'",
@@ -16,7 +23,7 @@ VALUES = {
     "received_at": "fromUnixTimestamp64Micro(toInt64({start} + number * {step} + 40000), 'UTC')",
     "id": "reinterpretAsUUID(sipHash128(number))",
     "type": "'llm'",
-    "trace_id": f"if({_UNTRACED}, '', lower(hex(sipHash128(intDiv(number, 3)))))",
+    "trace_id": f"if({_UNTRACED}, '', {_TRACE})",
     "name": "'answer'",
     "user_id": f"if({_ANONYMOUS}, '', concat('user_', toString({_USER})))",
     "tags": (

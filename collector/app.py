@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from collector.held import Held, Hold
+from collector.rejections import Rejections
 from pipeline import limits, metrics
 from pipeline.encoding import decompress
 from pipeline.errors import Unavailable, UnsupportedMedia
@@ -32,7 +33,7 @@ _accepted = metrics.ingest_events.labels("accepted")
 class Taken(NamedTuple):
     """What is left of a body once it is read: its records, and what the answer says."""
 
-    records: list[Record]  # of the events that are taken, and one of what the SDK says it dropped
+    records: list[Record]  # of the events that are taken, and one of what the SDK dropped and what was rejected
     accepted: int
     rejected: list[Rejected]
     size: int  # of the body after decompression
@@ -46,6 +47,7 @@ class Intake:
         self.keys = keys
         self.clock = clock
         self.held = Held()
+        self.rejections = Rejections()
 
     async def events(self, request: web.Request) -> web.Response:
         """POST /v1/events."""
@@ -69,7 +71,8 @@ class Intake:
         parsed = parse_batch(plain, request.headers.get("Content-Type", "application/json"), received_at)
         records = [record_of(event, principal, received_at) for event in parsed.events]
         accepted = len(records)
-        if dropped := _by_reason(parsed.dropped):
+        rejected = self.rejections.due(principal.account, parsed.rejected, received_at)
+        if dropped := _by_reason(parsed.dropped) | rejected:
             records.append(to_dropped_record(principal.settings, dropped, received_at))
         return Taken(records, accepted, parsed.rejected, len(plain))
 

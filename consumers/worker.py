@@ -49,6 +49,7 @@ class Worker:
         self._dead_letter_ratio = dead_letter_ratio
         self._lanes: dict[int, Lane] = {}
         self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="insert")
+        self._most_at_work = jobs + 1  # one more than run, so that none of them waits for a commit
         self._beside = Beside(store, log)
         self._stopping = Flag()
         self._jobs = Jobs(store, log.log_id, context, self._stopping)
@@ -203,12 +204,17 @@ class Worker:
                 )
 
     def _plan(self, draining: bool) -> list[Lane]:
-        """Lanes whose next job may start once their intent is committed."""
+        """Lanes whose next job may start once their intent is committed.
+
+        New batches only as jobs can take them, the longest waiting first: one that is planned early holds its records in memory,
+        stays smaller than it could be, and is one more in doubt after a crash.
+        """
         now = time.monotonic()
         budget = self._beside.budget()
         if budget is not None and budget.version > self._jobs.context.budget.version:
             self._jobs.context = self._jobs.context._replace(budget=budget)
-        planned = []
+        planned: list[Lane] = []
+        due: list[Lane] = []
         for lane in self._lanes.values():
             if lane.windows is None or lane.job is not None or now < lane.not_before:
                 continue
@@ -217,7 +223,12 @@ class Worker:
             elif lane.inherited is not None:
                 if self._take_inherited(lane):
                     planned.append(lane)
-            elif lane.due(now, draining) and (server := self._beside.clock()) is not None:
+            elif lane.due(now, draining):
+                due.append(lane)
+        room = self._most_at_work - len(planned) - sum(lane.job is not None for lane in self._lanes.values())
+        if room > 0 and due and (server := self._beside.clock()) is not None:
+            due.sort(key=lambda lane: lane.waiting_since)
+            for lane in due[:room]:
                 lane.entries = lane.take()
                 lane.intent = self._intent(lane.entries, server)
                 planned.append(lane)

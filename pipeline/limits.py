@@ -37,6 +37,7 @@ TRACE_WINDOW_SECONDS = 60 * 60  # a trace resumed later counts again, unless its
 
 # --- collector
 PUBLISH_BUFFER_BYTES = 64 * 1024 * 1024  # waiting for the log; a full one answers 503
+REJECTIONS_SECONDS = 10  # between two records that tell an account how many of its events were rejected
 PUBLISH_SECONDS = 5  # then 503; the producer gives up before
 SHUTDOWN_SECONDS = 25
 DISK_SHARE = 0.85  # of a disk of the log: past it nothing more is taken, a broker whose disk is full dies

@@ -41,7 +41,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
 
 
 class Dropped(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What else stands in the log: how many events an SDK says it dropped before it sent these, by reason."""
+    """What else stands in the log: events that are in no number, by reason: what an SDK says it dropped, what the collector rejected."""
 
     v: Literal[1]
     account: str
@@ -56,6 +56,7 @@ class Record(msgspec.Struct, frozen=True):
     value: bytes
 
 
+REJECTED = "rejected."  # before the code, where the reason is the collector's: those of SDKs have no full stop
 _STRICTNESS = {"minimal": 0, "standard": 1, "full": 2}
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Envelope)
@@ -93,7 +94,7 @@ def to_record(event: Event, account: Account, privacy: Privacy, received_at: int
 
 
 def to_dropped_record(account: Account, dropped: dict[str, int], received_at: int) -> Record:
-    """The record of an SDK's counts, {reason: events}."""
+    """The record of such counts, {reason: events}."""
     told = Dropped(v=VERSION, account=account.id, received_at=received_at, dropped=dropped)
     return Record(routing_key(account.id, "", "dropped"), _encoder.encode(told))
 
@@ -115,5 +116,5 @@ def from_bytes(value: bytes) -> Envelope:
 
 
 def dropped_from_bytes(value: bytes) -> Dropped:
-    """The same of an SDK's counts."""
+    """The same of the counts of what was not taken."""
     return _dropped_decoder.decode(value)

@@ -115,7 +115,7 @@ class Rows:
 
 
 class SenderDrop(NamedTuple):
-    """What an SDK says it dropped, for one reason. Identity: (log_id, log_partition, log_offset, reason)."""
+    """What an SDK dropped or the collector rejected, for one reason. Identity: (log_id, log_partition, log_offset, reason)."""
 
     account: str
     received_at: int

@@ -46,23 +46,26 @@ def diagnose(answers: Answers, store: Store, q: Question) -> tuple[Answer, int]:
 
 
 def _key_used(store: Store, q: Question, total: Measured) -> Answer:
-    """Whether anything came by a key: events, or records that could not be processed. A restricted key is told of its events alone.
+    """Whether anything came by a key: events, records that could not be processed, or events that were rejected.
 
-    What a collector rejects is told to who sent it and stored nowhere.
+    A restricted key is told of its events alone.
     """
     used = _check("key_used", total)
     if q.scope:
         return used
-    count, seen = store.select(
-        """SELECT count(), max(at) FROM (
-            SELECT max(received_at) AS at FROM dead_letters WHERE account = {account:String}
-            GROUP BY log_id, log_partition, log_offset HAVING argMax(state, changed_at) != 'replayed')""",
-        {"account": q.account},
-    ).rows[0]
-    if count:
-        last = max(seen, total.seen) if total.seen else seen
-        used |= {"ok": True, "count": used["count"] + int(count), "last_at": shapes.time(last)}
-    return used
+    came = [total.seen] if total.seen else []
+    for sql in (_LETTERS, _NOT_TAKEN):
+        count, seen = store.select(sql, {"account": q.account}).rows[0]
+        if count:
+            used["count"] += int(count)
+            came.append(seen)
+    return used | {"ok": bool(came), "last_at": shapes.time(max(came, default=None))}
+
+
+_LETTERS = """SELECT count(), max(at) FROM (
+    SELECT max(received_at) AS at FROM dead_letters WHERE account = {account:String}
+    GROUP BY log_id, log_partition, log_offset HAVING argMax(state, changed_at) != 'replayed')"""
+_NOT_TAKEN = "SELECT sum(dropped), max(received_at) FROM sender_drops FINAL WHERE account = {account:String}"
 
 
 def _check(name: str, m: Measured, measure: str = "events") -> Answer:

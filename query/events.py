@@ -22,6 +22,8 @@ from query.windows import ALL_TIME, Span
 
 Answer = dict[str, Any]
 _FIRST_SLICE = windows.HOUR // 4
+# The second half lets the index be used that begins of ids have.
+IN_TRACE = "trace_id = {trace:String} AND substring(trace_id, 1, 8) = substring({trace:String}, 1, 8)"
 _CONTENT = ("error_message", "prompt", "response", "tool_arguments", "tool_result", "logs")
 # Columns that events can be sorted by, as the table names them.
 SORTED = {
@@ -48,8 +50,8 @@ class Events:
             found = self._newest(q, seen, offset)
         page = found[: q.limit]
         return {
-            "rows": [_event(row, q.content) for row in page],
-            "sums": Measured.total([_measured(row) for row in page]),
+            "rows": [shown(row, q.content) for row in page],
+            "sums": Measured.total([measured(row) for row in page]),
             "more": offset + q.limit if len(found) > q.limit else None,
         }
 
@@ -97,7 +99,7 @@ class Events:
             raise NotFound("no such event") from None
         condition, given = "id = {id:UUID}", {"id": identity}
         if q.trace_id:
-            condition += " AND trace_id = {trace:String}"
+            condition += f" AND {IN_TRACE}"
             given["trace"] = q.trace_id
         found = self.select(replace(q, window=ALL_TIME), condition, given, "ts", 2, 0)
         if not found:
@@ -106,9 +108,19 @@ class Events:
             raise Ambiguous("two traces have an event of this id: add trace_id")
         return found[0]
 
+    def of_trace(self, q: Question, trace_id: str, limit: int) -> list[Answer]:
+        """The first rows of a trace in order, as the table has them: those that were taken back and what takes them back are among them."""
+        conditions = Conditions(q)
+        where = f"{conditions.where(Span('raw', q.start, q.end))} AND {IN_TRACE}"
+        answer = self._store.select(
+            f"SELECT * FROM events AS e WHERE {where} ORDER BY ts, log_offset, sign DESC LIMIT {int(limit)}",
+            conditions.parameters | {"trace": trace_id},
+        )
+        return list(answer.dicts())
+
     def select(self, q: Question, condition: str, given: Answer, order: str, limit: int, offset: int) -> list[Answer]:
         """Events of the window that a condition lets through, as they are shown."""
-        return [_event(row, q.content) for row in self._read(q, condition, given, order, limit, offset)]
+        return [shown(row, q.content) for row in self._read(q, condition, given, order, limit, offset)]
 
     def _read(self, q: Question, condition: str, given: Answer, order: str, limit: int, offset: int) -> list[Answer]:
         """The same as the table has them. One that a correction took back is not among them; the correction is."""
@@ -138,10 +150,11 @@ def _together(hours: list[tuple[int, int]], rows: int) -> Iterator[tuple[int, in
         yield start, end
 
 
-def _event(row: Answer, shown: bool) -> Answer:
+def shown(row: Answer, content: bool) -> Answer:
+    """A row as an answer has it; `content`: whether texts may be shown."""
     usage = Usage(*(row[name] for name in Usage._fields))
     at: datetime = row["ts"]
-    content = {name: _content(row, name, shown) for name in _CONTENT}
+    texts = {name: _content(row, name, content) for name in _CONTENT}
     return {
         "id": str(row["id"]), "type": row["type"], "timestamp": shapes.time(at), "trace_id": row["trace_id"] or None,
         "span_id": row["span_id"] or None, "parent_span_id": row["parent_span_id"] or None,
@@ -154,13 +167,18 @@ def _event(row: Answer, shown: bool) -> Answer:
         "price_status": row["price_status"], "price_version": row["price_version"],
         "tokens": usage.tokens, **usage._asdict(),
         "latency_ms": row["latency_ms"], "time_to_first_token_ms": row["time_to_first_token_ms"],
-        "flags": list(row["flags"]), "privacy": row["privacy"], **content,
-        "tags": dict(tag.split("=", 1) for tag in [*row["tags"], *row["tags_over"]]),
+        "flags": list(row["flags"]), "privacy": row["privacy"], **texts,
+        "tags": tags_of(row),
         "metadata": _json(row["metadata"]), "raw_usage": _json(row["raw_usage"]), "replaces": row["replaces"] or None,
     }  # fmt: skip
 
 
-def _measured(row: Answer) -> Measured:
+def tags_of(row: Answer) -> dict[str, str]:
+    """Key -> value, those beyond a budget among them."""
+    return dict(tag.split("=", 1) for tag in [*row["tags"], *row["tags_over"]])
+
+
+def measured(row: Answer) -> Measured:
     """What one event adds to the sums."""
     usage = Usage(*(row[name] for name in Usage._fields))
     status = row["price_status"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from itertools import combinations
 from typing import Any
 
+from pipeline.record import REJECTED
 from pipeline.store import Store
 from query import shapes, windows
 from query.answers import Answers
@@ -24,7 +25,7 @@ def notices(answers: Answers, store: Store, q: Question, newest_price: str) -> l
     """Of the window; a restricted key is told of its own scope alone."""
     found = [_unpriced(answers, q), _emails(answers, q), _near_misses(answers.tag_keys(q))]
     if not q.scope:
-        found += [_dropped(store, q), _old_prices(q, newest_price)]
+        found += [*_not_taken(store, q), _old_prices(q, newest_price)]
     return [notice for notice in found if notice is not None]
 
 
@@ -81,17 +82,23 @@ def _a_letter_apart(a: str, b: str) -> bool:
     return (another and a[1:] == b[1:]) or a[1:] == b or a == b[1:] or (a[:2] == b[1::-1] and a[2:] == b[2:])
 
 
-def _dropped(store: Store, q: Question) -> Notice | None:
-    """Events that SDKs dropped before they reached us, by reason."""
+def _not_taken(store: Store, q: Question) -> list[Notice | None]:
+    """Events that SDKs dropped before they reached us, by reason, and those that the collector rejected, by code."""
     rows = store.select(
         """SELECT reason, sum(dropped), toUnixTimestamp(min(received_at)) FROM sender_drops FINAL WHERE account = {account:String}
            AND received_at >= fromUnixTimestamp64Micro({start:Int64}, 'UTC') AND received_at < fromUnixTimestamp64Micro({end:Int64}, 'UTC')
            GROUP BY reason ORDER BY reason""",
         {"account": q.account, "start": q.start, "end": min(q.end, windows.ALL_TIME.end)},
     ).rows
-    counts = {str(reason): int(count) for reason, count, _ in rows}
+    rejected = [(reason.removeprefix(REJECTED), *told) for reason, *told in rows if reason.startswith(REJECTED)]
+    dropped = [row for row in rows if not row[0].startswith(REJECTED)]
+    return [_by_reason("dropped_events", dropped), _by_reason("rejected_events", rejected)]
+
+
+def _by_reason(kind: str, rows: Sequence[tuple[str, int, int]]) -> Notice | None:
+    counts = {reason: int(count) for reason, count, _ in rows}
     since = min((int(at) for *_, at in rows), default=0)
-    return _notice("dropped_events", _most(counts), sum(counts.values()), shapes.time(since * 1_000_000))
+    return _notice(kind, _most(counts), sum(counts.values()), shapes.time(since * 1_000_000))
 
 
 def _old_prices(q: Question, newest: str) -> Notice | None:

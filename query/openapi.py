@@ -221,7 +221,9 @@ def _parameters(op: Operation) -> Iterator[dict[str, Any]]:
         return
     shape = op.query.model_json_schema(mode="validation")
     for name, schema in shape["properties"].items():
-        described = {key: value for key, value in schema.items() if key not in ("title", "description", "default")}
+        described = {key: value for key, value in schema.items() if key not in ("title", "description")}
+        if described.get("default") in ("", 0):  # not said; what that means stands in the description
+            del described["default"]
         yield {"name": name, "in": "query", "description": schema.get("description", ""), "schema": described}
     for name in FIELDS:
         for sign, word in (("", "is any of"), ("!", "is none of")):

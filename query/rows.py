@@ -288,7 +288,9 @@ class NoticeItem(Shape):
 class Notice(Shape):
     """What the owner of the data should know."""
 
-    kind: Literal["unpriced_models", "email_like_ids", "dropped_events", "near_miss_tags", "old_prices"]
+    kind: Literal[
+        "unpriced_models", "email_like_ids", "dropped_events", "rejected_events", "near_miss_tags", "old_prices"
+    ]
     count: int
     items: list[NoticeItem]
     since: str | None

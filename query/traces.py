@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pipeline.errors import NotFound
 from pipeline.store import Store
 from query import shapes, windows
-from query.events import Events
+from query.events import IN_TRACE, Events, measured, shown, tags_of
 from query.question import Question
 from query.shapes import Measured
 from query.sql import _RAW, SUMS, Conditions, Sql
@@ -27,6 +27,8 @@ SORTED = {
     "tokens": "m_input_uncached + m_input_cache_read + m_input_cache_write + m_output", "errors": "m_errors",
     "unpriced_events": "m_unpriced", "last_seen": "t_last",
 }  # fmt: skip
+
+_AMONG = "AND trace_id IN {traces:Array(String)} AND substring(trace_id, 1, 8) IN arrayMap(t -> substring(t, 1, 8), {traces:Array(String)})"
 
 
 class Traces:
@@ -89,12 +91,12 @@ GROUP BY trace_id HAVING {_behind("at", after)} ORDER BY at DESC, trace_id LIMIT
             return set()
         part = replace(q, window=q.window._replace(end=low))
         conditions = Conditions(part)
-        text = f"SELECT DISTINCT trace_id FROM events AS e WHERE {_selected(part, conditions, as_of)} AND trace_id IN {{traces:Array(String)}}"
+        text = f"SELECT DISTINCT trace_id FROM events AS e WHERE {_selected(part, conditions, as_of)} {_AMONG}"
         return {row[0] for row in self._store.select(text, conditions.parameters | {"traces": list(traces)}).rows}
 
     def _rows(self, q: Question, as_of: int, places: Sequence[Place]) -> dict[str, tuple[Any, ...]]:
         part = replace(q, window=q.window._replace(start=max(q.start, min(at for at, _ in places))))
-        sql = of_traces(part, as_of, "AND trace_id IN {traces:Array(String)}")
+        sql = of_traces(part, as_of, _AMONG)
         bound = sql.parameters | {"traces": [trace for _, trace in places]}
         return {row[0]: row for row in self._store.select(sql.text, bound).rows}
 
@@ -127,19 +129,22 @@ GROUP BY trace_id HAVING {_behind("at", after)} ORDER BY at DESC, trace_id LIMIT
 
     def trace(self, q: Question, trace_id: str) -> Answer:
         """With its first EVENTS_SHOWN events in order; windows do not matter. Raises NotFound."""
-        wide = replace(q, window=ALL_TIME)
-        sql = of_traces(wide, ALL_TIME.end, "AND trace_id = {trace:String}")
-        rows = self._store.select(sql.text, sql.parameters | {"trace": trace_id}).rows
+        q = replace(q, window=ALL_TIME)
+        rows = self._events.of_trace(q, trace_id, EVENTS_SHOWN + 1)
         if not rows:
             raise NotFound("no such trace")
+        return _whole(rows, q.content) if len(rows) <= EVENTS_SHOWN else self._long(q, trace_id)
+
+    def _long(self, q: Question, trace_id: str) -> Answer:
+        """Of a trace with more than that: the sums are of all its events."""
+        sql = of_traces(q, ALL_TIME.end, _AMONG)
+        row = self._store.select(sql.text, sql.parameters | {"traces": [trace_id]}).rows[0]
         # By its trace id all of time is searched; once is enough.
-        first, last = (windows.micros(rows[0][at].replace(tzinfo=UTC)) for at in (_STARTED, -1))
+        first, last = (windows.micros(row[at].replace(tzinfo=UTC)) for at in (_STARTED, -1))
         near = replace(q, window=windows.between(first, last + 1))
-        events = self._events.select(
-            near, "trace_id = {trace:String}", {"trace": trace_id}, "ts, log_offset", EVENTS_SHOWN, 0
-        )
-        told = _trace(rows[0])
-        if told["events"] > len(events) == EVENTS_SHOWN:
+        events = self._events.select(near, IN_TRACE, {"trace": trace_id}, "ts, log_offset", EVENTS_SHOWN, 0)
+        told = _trace(row)
+        if told["events"] > len(events):
             told["_warning"] = (
                 f"of {told['events']:,} events the first {EVENTS_SHOWN:,} are told; `events` has them all"
             )
@@ -175,6 +180,29 @@ GROUP BY trace_id"""
     return Sql(text, conditions.parameters)
 
 
+def _whole(rows: Sequence[Answer], content: bool) -> Answer:
+    """A trace of all its rows, as the table has them in order: what `of_traces` says of it, and its events.
+
+    A row that a correction took back stands twice, the second time with the sign -1; it is in no sum, and not shown.
+    """
+    taken_back = {row["id"] for row in rows if row["sign"] < 0}
+    standing = [row for row in rows if row["id"] not in taken_back]
+    first, names = min(rows, key=_place_of), [row for row in rows if row["name"]]
+    named = next((row for row in names if row["type"] == "trace"), names[0] if names else {"name": ""})
+    ends = (row["ts"] + timedelta(microseconds=int((row["latency_ms"] or 0) * 1000)) for row in rows)
+    return _told(
+        first["trace_id"], named["name"], first["user_id"], first["ts"], (max(ends) - first["ts"]) // timedelta(microseconds=1),
+        sorted({row["model"] for row in standing if row["model"]}), first["agent"], tags_of(first),
+        Measured.total([measured(row) for row in standing]),
+    ) | {"events": [shown(row, content) for row in standing]}  # fmt: skip
+
+
+def _place_of(row: Answer) -> tuple[datetime, int, int]:
+    """The order of (ts, id) in the store, where the second half of a UUID weighs more."""
+    number: int = row["id"].int
+    return row["ts"], number & (2**64 - 1), number >> 64
+
+
 def _page(rows: Sequence[tuple[Any, ...]], more: Any) -> Answer:
     sums = Measured.total([shapes.read(row, _KEYS) for row in rows])
     return {"rows": [_trace(row) for row in rows], "sums": sums, "more": more}
@@ -182,7 +210,22 @@ def _page(rows: Sequence[tuple[Any, ...]], more: Any) -> Answer:
 
 def _trace(row: tuple[Any, ...]) -> Answer:
     trace_id, name, user, started, duration, models, agent, tags, *_ = row
-    m = shapes.read(row, _KEYS)
+    told = dict(tag.split("=", 1) for tag in tags)
+    return _told(trace_id, name, user, started, duration, models, agent, told, shapes.read(row, _KEYS))
+
+
+def _told(
+    trace_id: str,
+    name: str,
+    user: str,
+    started: datetime,
+    duration: int,
+    models: Sequence[str],
+    agent: str,
+    tags: Answer,
+    m: Measured,
+) -> Answer:
+    """As it is shown; `duration` in us."""
     return {
         "trace_id": trace_id,
         "name": name or None,
@@ -192,5 +235,5 @@ def _trace(row: tuple[Any, ...]) -> Answer:
         **shapes.measures(m, 1),
         "models": list(models),
         "agent": agent or None,
-        "tags": dict(tag.split("=", 1) for tag in tags),
+        "tags": tags,
     }

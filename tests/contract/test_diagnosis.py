@@ -81,6 +81,24 @@ def test_a_key_whose_events_could_not_be_processed_was_used(store: ClickHouse) -
     assert (answer["state"], [check["count"] for check in answer["checks"][:2]]) == ("ok", [6, 5])
 
 
+def test_a_key_whose_events_were_all_rejected_was_used(store: ClickHouse) -> None:
+    at = datetime.now(UTC) - timedelta(hours=1)
+    columns = ("account", "received_at", "reason", "dropped", "log_offset")
+    rows = [["rejecting", at, "rejected.unknown_field", 4, 1], ["rejecting", at, "queue_full", 2, 2]]
+    store.insert("sender_drops", columns, [list(column) for column in zip(*rows, strict=True)], token=str(uuid4()))
+    assert state(store, ask("rejecting")) == "no_events"
+    answer, _ = diagnose(Answers(store), store, ask("rejecting"))
+    assert [(check["ok"], check["count"]) for check in answer["checks"][:2]] == [(True, 6), (False, 0)]
+    assert datetime.fromisoformat(answer["checks"][0]["last_at"]) == at
+    assert state(store, ask("rejecting", restriction=(("org", "acme"),))) == "key_unused"
+    today = datetime.now(UTC).date().isoformat()
+    found = {n["kind"]: (n["count"], n["items"]) for n in notices(Answers(store), store, ask("rejecting"), today)}
+    assert found == {
+        "dropped_events": (2, [{"name": "queue_full", "count": 2}]),
+        "rejected_events": (4, [{"name": "unknown_field", "count": 4}]),
+    }
+
+
 def test_each_filters_removal_says_what_it_would_bring_back(store: ClickHouse) -> None:
     put(store, "removal", 30, is_trace_start=1, user_id="u", tags=["plan=pro"])
     put(store, "removal", 12, is_trace_start=1, user_id="v", tags=["plan=free"])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -115,3 +116,43 @@ async def test_of_traces_and_events_too_a_page_and_the_rest_are_the_totals(ask: 
         assert 0 <= rest["traces"] <= totals["traces"]
         cursor, pages = page["next_cursor"], pages + 1
     assert pages > 1
+
+
+def _odd_traces() -> list[Row]:
+    """Traces whose events begin at the same instant, and some of whose events were corrected."""
+    rng = random.Random(11)
+    rows: list[Row] = []
+    for number in range(40):
+        at = START - 200 * DAY + number * 10_000_000
+        for user in rng.sample(["ada", "bob", "eve", ""], 3):
+            tags = [f"plan={user}"] if user else []
+            row = ROWS["a"][rng.randrange(2000)]._replace(
+                ts=at + rng.randrange(2), received_at=at, trace_id=f"odd-{number}", user_id=user, tags=tags,
+                id=str(UUID(int=rng.getrandbits(128))),
+            )  # fmt: skip
+            rows.append(row)
+            if rng.random() < 0.3:
+                rows += [row._replace(sign=-1), row._replace(id=str(UUID(int=rng.getrandbits(128))), input_uncached=7)]
+    return rows
+
+
+async def test_one_trace_says_what_its_row_in_the_list_says(
+    ask: Asker, rows_store: ClickHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = _odd_traces()
+    rows_store.insert("events", Row._fields, list(zip(*odd, strict=True)), token=str(uuid4()))
+    window = f"from={instant(START - 201 * DAY)}&to={instant(START - 199 * DAY)}"
+    listed = (await ask(f"traces?{window}&limit=100"))["data"]
+    listed += (await ask(f"traces?from={instant(NOW - 60 * DAY)}&to={instant(NOW)}&limit=100"))["data"]
+    assert sum(trace["trace_id"].startswith("odd-") for trace in listed) == 40
+    plus = {row.id for row in odd} - {row.id for row in odd if row.sign < 0}
+    for shown in (10_000, 2):
+        monkeypatch.setattr("query.traces.EVENTS_SHOWN", shown)
+        for row in listed:
+            answer = await ask(f"traces/{row['trace_id']}")
+            events = answer["data"].pop("events")
+            assert answer["data"] == {name: value for name, value in row.items() if name != "events"}
+            assert len(events) == min(shown, row["events"])
+            assert bool(answer["meta"]["warnings"]) == (row["events"] > shown)
+            if row["trace_id"].startswith("odd-"):
+                assert {event["id"] for event in events} <= plus

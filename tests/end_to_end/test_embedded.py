@@ -144,7 +144,17 @@ def test_what_was_accepted_outlives_a_disk_that_fills_up(tmp_path: Path) -> None
             running.process.stdout.close()
 
 
-def test_what_an_sdk_says_it_dropped_is_told_under_notices(tmp_path: Path) -> None:
+def _rejected(running: Running, at_least: int) -> dict[str, int]:
+    """By code, once so many are told of."""
+    for _ in range(100):
+        told = [notice for notice in running.get("notices")["data"] if notice["kind"] == "rejected_events"]
+        if told and told[0]["count"] >= at_least:
+            return {item["name"]: item["count"] for item in told[0]["items"]}
+        time.sleep(0.1)
+    raise TimeoutError(f"fewer than {at_least} rejections are told of")
+
+
+def test_what_was_dropped_or_rejected_is_told_under_notices(tmp_path: Path) -> None:
     running = Running(tmp_path / "data")
     try:
         event = {
@@ -158,6 +168,14 @@ def test_what_an_sdk_says_it_dropped_is_told_under_notices(tmp_path: Path) -> No
         told = next(notice for notice in running.get("notices")["data"] if notice["kind"] == "dropped_events")
         assert told["items"] == [{"name": "queue_full", "count": 9}, {"name": "other", "count": 1}]
         assert running.get("overview")["data"]["events"] == 1
+        assert running.post([{**event, "modle": "gpt-4o"}, {"type": "lm"}])["accepted"] == 0
+        assert (
+            running.post([{**event, "modle": "gpt-4o"}])["accepted"] == 0
+        )  # counted with the first of ten seconds later
+        assert _rejected(running, 2) == {"unknown_field": 1, "invalid_value": 1}
+        time.sleep(limits.REJECTIONS_SECONDS)
+        assert running.post([event, {"type": "lm"}])["accepted"] == 1
+        assert _rejected(running, 4) == {"unknown_field": 2, "invalid_value": 2}
     finally:
         running.end()
         assert running.process.stdout is not None

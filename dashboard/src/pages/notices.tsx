@@ -34,7 +34,7 @@ export function Notices() {
 }
 
 function NoticeList({ notices }: { notices: readonly Notice[] }) {
-  if (notices.length === 0) return <p className="nothing">Nothing is odd: every model has a price, no id looks like an e-mail address, no event was dropped.</p>;
+  if (notices.length === 0) return <p className="nothing">Nothing is odd: every model has a price, no id looks like an e-mail address, no event was dropped or rejected.</p>;
   return (
     <ul className="notices">
       {notices.map((notice) => (
@@ -72,6 +72,13 @@ function wordsOf(kind: NoticeKind, items: number): Words {
         title: "Events that an SDK dropped",
         means: "They never left the process that made them, so no number here has them.",
         mend: "Raise the SDK's queue, or look at why it could not send.",
+        item: "event",
+      };
+    case "rejected_events":
+      return {
+        title: "Events that were rejected",
+        means: "They broke a rule of the event's shape and are in no number. Who sent them was told which field it was; at least so many were.",
+        mend: "The code says which rule; the answer to the request names the field.",
         item: "event",
       };
     case "near_miss_tags":
