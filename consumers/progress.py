@@ -53,6 +53,7 @@ class Beside:
         self._next_budget = 0.0
         self._next_report = 0.0
         self._next_alarm = 0.0
+        self._told: dict[int, int] = {}  # partition -> what was claimed last, of those that are ours
 
     def close(self) -> None:
         """Finish what was begun."""
@@ -115,13 +116,16 @@ class Beside:
         except LogError:
             return  # what the log holds by now is not known, so nothing is claimed
         self._measure(standing, ends)
-        rows = [
+        through = {
             # An idle partition whose end is stored is complete up to that moment.
-            (one.partition, one.position, max(one.through, moment - _IN_FLIGHT_MICROS))
+            one.partition: max(one.through, moment - _IN_FLIGHT_MICROS)
             if one.idle and one.position >= ends[one.partition].high
-            else (one.partition, one.position, one.through)
+            else one.through
             for one in standing
-        ]
+        }
+        # A batch of receipts from before the last claim takes nothing back: it is stored.
+        self._told = {partition: max(at, self._told.get(partition, 0)) for partition, at in through.items()}
+        rows = [(one.partition, one.position, self._told[one.partition]) for one in standing]
         with suppress(StoreError):  # told again a second later
             self._store.execute(
                 "INSERT INTO progress (log_id, log_partition, position, complete_through, reported_at) "

@@ -19,6 +19,7 @@ from pipeline.server import HardenedServer, QuietConnection
 
 _say = structlog.get_logger()
 _KEY = re.compile(r"(?=(pc_(?:live|test)_[A-Za-z0-9]{32}_[A-Za-z0-9]{6}))")
+_CREDENTIAL = re.compile(r"pe_[A-Za-z0-9_-]{80}")  # of a framed page: signed, and much longer
 
 
 @web.middleware
@@ -62,10 +63,13 @@ async def problems(
 
 
 def _has_key(path: str) -> bool:
-    """Whether a path holds a key, percent-encoded or not. Its checksum tells it from a name that begins like one."""
-    if "pc_" not in path and "%" not in path:
+    """Whether a path holds a key or a credential, percent-encoded or not. A key's checksum tells it from a name that begins like one."""
+    if "pc_" not in path and "pe_" not in path and "%" not in path:
         return False
-    return any(well_formed(found) for found in _KEY.findall(path) + _KEY.findall(unquote(unquote(path))))
+    plain = unquote(unquote(path))
+    return any(well_formed(found) for found in _KEY.findall(path) + _KEY.findall(plain)) or bool(
+        _CREDENTIAL.search(path) or _CREDENTIAL.search(plain)
+    )
 
 
 def _is_last(request: web.Request, answer: web.StreamResponse) -> bool:

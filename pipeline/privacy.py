@@ -10,7 +10,7 @@ import msgspec
 from pipeline.event import Event, Privacy
 from pipeline.redact import RULES_VERSION, is_clean, redact, redact_json
 
-__all__ = ["RULES_VERSION", "apply_privacy", "clean_ones", "strip_content"]
+__all__ = ["RULES_VERSION", "apply_privacy", "clean_ones", "numbers_of", "strip_content"]
 
 _TOGETHER = 8
 CONTENT = ("prompt", "response", "tool_arguments", "tool_result", "logs", "metadata")
@@ -70,13 +70,13 @@ def strip_content(event: Event) -> Event:
         changes["error_message"] = ""
     if event.usage is not msgspec.UNSET:
         found = msgspec.json.decode(event.usage)
-        numbers = _numbers(found)
+        numbers = numbers_of(found)
         if numbers != found:
             changes["usage"] = msgspec.Raw(msgspec.json.encode(numbers))
     return msgspec.structs.replace(event, **changes) if changes else event
 
 
-def _numbers(value: Any) -> Any:
+def numbers_of(value: Any) -> Any:
     """Only counts and tiers of a usage object: an unknown one could carry text."""
     if not isinstance(value, dict):
         return {}
@@ -85,7 +85,7 @@ def _numbers(value: Any) -> Any:
         if len(name) > 64:
             continue
         if isinstance(item, dict):
-            kept[name] = _numbers(item)
+            kept[name] = numbers_of(item)
         elif (
             item is None
             or isinstance(item, (int, float))

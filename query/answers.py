@@ -125,7 +125,7 @@ class Answers(Reader):
         traces = rows.sum()["traces"] if q.search else self.traces_of(q, whole)
         totals = shapes.measures(whole, traces) | {
             "users": len(users),
-            "mean_spend": shapes.money(_rounded(attributed["cost"] / len(spends))) if spends else None,
+            "mean_spend": shapes.money(_rounded(sum(spends, Decimal(0)) / len(spends))) if spends else None,
             "median_spend": shapes.money(_rounded(Decimal(median(spends)))) if spends else None,
         }
         if q.above:

@@ -155,6 +155,8 @@ class QueryService:
         q = replace(q, content=getattr(asker, "content", True))
         if issubclass(takes, Listed) and "format" not in request.query:
             q = replace(q, format=formats.asked_for(request.headers.get("Accept", "")))
+        if q.format != "json":
+            _whole_alone(request)
         given = sorted((k, v) for k, v in pairs if k != "cursor")
         fingerprint = hashlib.sha256(
             json.dumps([asker.account, list(asker.restriction), request.path, given]).encode()
@@ -305,6 +307,13 @@ class QueryService:
         """GET events."""
         q, fingerprint = await self._ask(request, EventsQuery)
         return await self._lists.raw(request, q, fingerprint, self._events, rows.Event)
+
+
+def _whole_alone(request: web.Request) -> None:
+    """Raises BadQuestion for what an export has not: it is whole, and of rows that stand for themselves."""
+    for name, why in {"cursor": "it has no pages", "limit": "it has no pages", "include": "sparks are of JSON"}.items():
+        if name in request.query:
+            raise BadQuestion(f"an export is whole: {why}", name)
 
 
 @cache

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from typing import Annotated, Any, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
-from pipeline.errors import BadBody, BadQuestion
+from pipeline.errors import BadBody, BadQuestion, UnsupportedMedia
 from pipeline.http import read_body
 
 _BYTES = 4_096
@@ -23,9 +24,9 @@ M = TypeVar("M", bound=BaseModel)
 
 
 async def json_body(request: web.Request) -> dict[str, Any]:
-    """A small JSON object. Raises BadBody, TooLarge."""
+    """A small JSON object. Raises BadBody, TooLarge, UnsupportedMedia."""
     if request.content_type != "application/json":
-        raise BadBody("the body is application/json")
+        raise UnsupportedMedia("the body is application/json")
     try:
         given = json.loads(await read_body(request, _BYTES))
     except (ValueError, RecursionError):
@@ -42,4 +43,12 @@ async def body_of(request: web.Request, model: type[M]) -> M:
         return model.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        raise BadQuestion(str(first["msg"]), ".".join(map(str, first["loc"])) or "body") from None
+        raise BadQuestion(_said(first, model), ".".join(map(str, first["loc"])) or "body") from None
+
+
+def _said(error: Any, model: type[BaseModel]) -> str:
+    """What is wrong in words of ours where pydantic's are about its own machinery."""
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(error["loc"][-1])[:40], model.model_fields, 1)
+        return f"unknown field{f'; did you mean {near[0]}?' if near else ''}"
+    return str(error["msg"]).removeprefix("Value error, ")

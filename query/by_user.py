@@ -29,7 +29,7 @@ _NO_MONEY = pa.scalar(Decimal(0), pa.decimal128(38, 9))
 _PART = 1_000  # rows made at a time where all are gone through
 _TOKENS = ("input_uncached", "input_cache_read", "input_cache_write", "output")
 # Columns that are called otherwise in an answer.
-_SORTED = {"unpriced_events": "unpriced", "estimated_events": "estimated", "share": "cost"}
+_SORTED = {"unpriced_events": "unpriced", "estimated_events": "estimated"}
 
 
 class ByUser:
@@ -76,8 +76,8 @@ class ByUser:
         return Measured(sums, _seen(pc.max(self._table["last_seen"]).as_py()))
 
     def spends(self) -> list[Decimal]:
-        """Of each user, ascending."""
-        spends = self._table["cost"]
+        """Of each user of whose spend something is known, ascending."""
+        spends = self._table.filter(pc.invert(_unknown(self._table)))["cost"]
         found: list[Decimal] = spends.take(pc.sort_indices(spends)).to_pylist()
         return found
 
@@ -189,11 +189,8 @@ def _order(q: Question, table: pa.Table) -> pa.Array:
     """Spend, descending, unless said; ties by id. Unknown spend is below every amount, and no model behind every one."""
     name, way = q.sort or "spend", "descending" if q.descending else "ascending"
     keys: list[tuple[str, str]]
-    if name == "spend":
-        unknown = pc.and_(
-            pc.and_(pc.greater(table["unpriced"], 0), pc.equal(table["priced"], 0)), pc.equal(table["cost"], _NO_MONEY)
-        )
-        known = pc.cast(pc.invert(unknown), pa.int8())
+    if name in ("spend", "share"):
+        known = pc.cast(pc.invert(_unknown(table)), pa.int8())
         table, keys = table.append_column("known", known), [("known", way), ("cost", way)]
     elif name == "tokens":
         tokens = table[_TOKENS[0]]
@@ -207,6 +204,12 @@ def _order(q: Question, table: pa.Table) -> pa.Array:
     if name != "user_id":
         keys.append(("user_id", "ascending"))
     return pc.sort_indices(table, sort_keys=keys)  # nulls stand at the end
+
+
+def _unknown(table: pa.Table) -> pa.ChunkedArray:
+    """Where nothing is priced and something is not: as `shapes.spend`."""
+    unpriced = pc.and_(pc.greater(table["unpriced"], 0), pc.equal(table["priced"], 0))
+    return pc.and_(unpriced, pc.equal(table["cost"], _NO_MONEY))
 
 
 def _seen(us: int | None) -> Any:

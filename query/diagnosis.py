@@ -32,7 +32,7 @@ def diagnose(answers: Answers, store: Store, q: Question) -> tuple[Answer, int]:
     in_window, _ = answers.sum(replace(q, filters=(*q.scope, _SOMEBODY)))
     asked, _ = answers.sum(replace(q, filters=(*q.filters, _SOMEBODY)))
     checks = [
-        _key_used(store, q, total), _check("events", total), _check("in_trace", total, "traces"),
+        _key_used(store, q, total), _check("events", total), _in_trace(answers, everything, total),
         _check("with_user", somebody), _check("in_window", in_window), _check("filters", asked),
     ]  # fmt: skip
     failed = next((check["check"] for check in checks if not check["ok"]), None)
@@ -66,6 +66,15 @@ _LETTERS = """SELECT count(), max(at) FROM (
     SELECT max(received_at) AS at FROM dead_letters WHERE account = {account:String}
     GROUP BY log_id, log_partition, log_offset HAVING argMax(state, changed_at) != 'replayed')"""
 _NOT_TAKEN = "SELECT sum(dropped), max(received_at) FROM sender_drops FINAL WHERE account = {account:String}"
+
+
+def _in_trace(answers: Answers, everything: Question, total: Measured) -> Answer:
+    """Within a scope traces may have begun outside it: then those are counted that have an event in it."""
+    found = _check("in_trace", total, "traces")
+    if found["ok"] or not everything.scope:
+        return found
+    count = answers.traces_within(everything)
+    return found | {"ok": count > 0, "count": count}
 
 
 def _check(name: str, m: Measured, measure: str = "events") -> Answer:

@@ -81,9 +81,12 @@ class Embeds:
         wanted = await body_of(request, Wanted)
         if not asker.content and wanted.show_prompts:
             raise BadQuestion("this credential shows no content itself", "show_prompts")
+        for key, value in asker.restriction:
+            if wanted.tags.get(key, value) != value:
+                raise BadQuestion(f"this key reads tag.{key}={value} alone", "tags")
         ends_at = self._clock() + wanted.expires_in * 1_000_000
         token = self._signed("token", {
-            "key": asker.key.hash, "tags": [*map(list, asker.restriction), *map(list, wanted.tags.items())], "ends_at": ends_at,
+            "key": asker.key.hash, "tags": list(map(list, ({**wanted.tags} | dict(asker.restriction)).items())), "ends_at": ends_at,
             "wording": wanted.wording, "accent": wanted.accent, "content": wanted.show_prompts, "origins": wanted.origins,
             "nonce": secrets.token_hex(8),
         })  # fmt: skip

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from pipeline.errors import Ambiguous, NotFound
+from pipeline.privacy import numbers_of
 from pipeline.store import Store
 from pipeline.usage import Usage
 from query import shapes, windows
@@ -24,6 +25,7 @@ Answer = dict[str, Any]
 _FIRST_SLICE = windows.HOUR // 4
 # The second half lets the index be used that begins of ids have.
 IN_TRACE = "trace_id = {trace:String} AND substring(trace_id, 1, 8) = substring({trace:String}, 1, 8)"
+_TIES = "toString(id), trace_id"  # the store's own order of UUIDs is another
 _CONTENT = ("error_message", "prompt", "response", "tool_arguments", "tool_result", "logs")
 # Columns that events can be sorted by, as the table names them.
 SORTED = {
@@ -44,7 +46,8 @@ class Events:
         seen = f"received_at <= fromUnixTimestamp64Micro({int(as_of)}, 'UTC')"
         offset = offset or 0
         if q.sort and (q.sort != "timestamp" or not q.descending):
-            order = f"{SORTED[q.sort]} {'DESC' if q.descending else 'ASC'} NULLS LAST, ts DESC, id, trace_id"
+            # Unknown is below every amount.
+            order = f"{SORTED[q.sort]} {'DESC NULLS LAST' if q.descending else 'ASC NULLS FIRST'}, {_TIES}"
             found = self._read(q, seen, {}, order, q.limit + 1, offset)
         else:
             found = self._newest(q, seen, offset)
@@ -60,7 +63,7 @@ class Events:
         width = _FIRST_SLICE
         while True:
             part = replace(q, window=q.window._replace(start=max(q.start, q.end - width)))
-            rows = self._read(part, seen, {}, "ts DESC, id, trace_id", q.limit + 1, offset)
+            rows = self._read(part, seen, {}, f"ts DESC, {_TIES}", q.limit + 1, offset)
             if len(rows) > q.limit or part.start == q.start:
                 return rows
             width *= 4
@@ -79,13 +82,13 @@ class Events:
             narrowed = replace(q, window=q.window._replace(start=start, end=end))
             after, bound = "1", dict[str, Any]()
             while True:
-                found = self.select(narrowed, f"{seen} AND ({after})", bound, "ts DESC, id, trace_id", rows, 0)
+                found = self.select(narrowed, f"{seen} AND ({after})", bound, f"ts DESC, {_TIES}", rows, 0)
                 yield found
                 if len(found) < rows:
                     break
                 after = (
                     "toUnixTimestamp64Micro(ts) < {at:Int64} OR (toUnixTimestamp64Micro(ts) = {at:Int64} "
-                    "AND (id, trace_id) > ({after:UUID}, {in:String}))"
+                    "AND (toString(id), trace_id) > ({after:String}, {in:String}))"
                 )
                 last = found[-1]
                 at = windows.micros(datetime.fromisoformat(last["timestamp"]))
@@ -98,7 +101,7 @@ class Events:
         except ValueError:
             raise NotFound("no such event") from None
         condition, given = "id = {id:UUID}", {"id": identity}
-        if q.trace_id:
+        if q.trace_id is not None:
             condition += f" AND {IN_TRACE}"
             given["trace"] = q.trace_id
         found = self.select(replace(q, window=ALL_TIME), condition, given, "ts", 2, 0)
@@ -154,6 +157,7 @@ def shown(row: Answer, content: bool) -> Answer:
     """A row as an answer has it; `content`: whether texts may be shown."""
     usage = Usage(*(row[name] for name in Usage._fields))
     at: datetime = row["ts"]
+    usage_object = _json(row["raw_usage"]) or {}
     texts = {name: _content(row, name, content) for name in _CONTENT}
     return {
         "id": str(row["id"]), "type": row["type"], "timestamp": shapes.time(at), "trace_id": row["trace_id"] or None,
@@ -167,9 +171,10 @@ def shown(row: Answer, content: bool) -> Answer:
         "price_status": row["price_status"], "price_version": row["price_version"],
         "tokens": usage.tokens, **usage._asdict(),
         "latency_ms": row["latency_ms"], "time_to_first_token_ms": row["time_to_first_token_ms"],
-        "flags": list(row["flags"]), "privacy": row["privacy"], **texts,
+        "flags": [*row["flags"], *(["usage_estimated"] if row["usage_estimated"] else [])], "privacy": row["privacy"], **texts,
         "tags": tags_of(row),
-        "metadata": _json(row["metadata"]), "raw_usage": _json(row["raw_usage"]), "replaces": row["replaces"] or None,
+        "metadata": _json(row["metadata"]) if content else None, "raw_usage": usage_object if content else numbers_of(usage_object),
+        "replaces": row["replaces"] or None,
     }  # fmt: skip
 
 

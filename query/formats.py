@@ -40,7 +40,6 @@ KINDS = {
 PART_ROWS = 1_000  # made, turned into bytes and sent before the next
 _GUARDED = ("=", "+", "-", "@", "\t", "\r")
 _WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 class Writer(Protocol):
@@ -208,15 +207,17 @@ class _Csv:
         if not self._begun:
             lines.writerow([column.name for column in self._columns])
             self._begun = True
-        lines.writerows([_cell(value) for value in row] for row in cells)
+        texts = [pa.types.is_string(column.type) for column in self._columns]
+        lines.writerows([_cell(value, text) for value, text in zip(row, texts, strict=True)] for row in cells)
         return sink.getvalue().encode()
 
     def end(self) -> bytes:
         return b"" if self._begun else self.lines([])
 
 
-def _cell(value: Any) -> Any:
-    if isinstance(value, str) and value.startswith(_GUARDED) and not _NUMBER.fullmatch(value):
+def _cell(value: Any, text: bool) -> Any:
+    """`text`: whether the column holds what somebody wrote, an id like -5 among it; amounts and times are our own."""
+    if text and isinstance(value, str) and value.startswith(_GUARDED):
         return "'" + value
     return "" if value is None else value
 
@@ -282,11 +283,19 @@ def _typed(value: Any, kind: pa.DataType) -> Any:
 FOCUS = (
     "BilledCost", "EffectiveCost", "ListCost", "ContractedCost", "BillingCurrency", "BillingPeriodStart", "BillingPeriodEnd",
     "ChargePeriodStart", "ChargePeriodEnd", "ChargeCategory", "ChargeClass", "ChargeDescription", "ChargeFrequency", "BillingAccountId",
+    "BillingAccountName",
     "SubAccountId", "ProviderName", "PublisherName", "InvoiceIssuerName", "ServiceCategory", "ServiceSubcategory", "ServiceName",
     "ResourceId", "ResourceType", "SkuId", "ConsumedQuantity", "ConsumedUnit", "PricingQuantity", "PricingUnit", "Tags",
 )  # fmt: skip
 
 
+SEVERAL = "several LLM providers"  # where a row is of no one of them: the columns must not be empty
+_MONEY = pa.decimal128(38, 9)
+# Model of a row -> what a charge is for.
+_KINDS = {
+    "Overview": "all users", "Group": "group", "UserRow": "user", "Model": "model", "Tool": "tool", "Tag": "tag key", "TagValue": "tag value",
+    "Trace": "trace", "Event": "event",
+}  # fmt: skip
 PERIOD = "_period"  # in a row of a sum: the window that it is of
 _MOST_MONTHS = 36  # each is a question of its own
 
@@ -325,8 +334,8 @@ class Focus:
 
     def __init__(self, q: Question, row: type[BaseModel]) -> None:
         self._q = q
-        self._name = row.__name__
-        self._csv = _Csv([Column(name, pa.string()) for name in FOCUS])
+        self._kind = _KINDS[row.__name__]
+        self._csv = _Csv([Column(name, _MONEY if name.endswith("Cost") else pa.string()) for name in FOCUS])
         self._buckets: tuple[Window | None, list[int]] = (None, [])
 
     def write(self, rows: Sequence[Row]) -> bytes:
@@ -356,17 +365,17 @@ class Focus:
     def _charge(self, row: Row, cost: str) -> Row:
         start, end = self._period(row)
         month = _month(start)
-        provider = row.get("provider")
+        provider = row.get("provider") or SEVERAL
         what = next((row[name] for name in ("model", "tool_name", "trace_id", "key", "value") if row.get(name)), None)
         return {
             "BilledCost": cost, "EffectiveCost": cost, "ListCost": cost, "ContractedCost": cost, "BillingCurrency": "USD",
             "BillingPeriodStart": shapes.time(month[0]), "BillingPeriodEnd": shapes.time(month[1]),
             "ChargePeriodStart": shapes.time(start), "ChargePeriodEnd": shapes.time(end), "ChargeCategory": "Usage",
-            "ChargeDescription": f"LLM use by {self._name}", "ChargeFrequency": "Usage-Based",
-            "BillingAccountId": self._q.account, "SubAccountId": row.get("user_id"),
+            "ChargeDescription": f"LLM use of {self._kind} {row.get('user_id') or what or ''}".rstrip(), "ChargeFrequency": "Usage-Based",
+            "BillingAccountId": self._q.account, "BillingAccountName": self._q.account, "SubAccountId": row.get("user_id"),
             "ProviderName": provider, "PublisherName": provider, "InvoiceIssuerName": provider,
-            "ServiceCategory": "AI and Machine Learning", "ServiceSubcategory": "Generative AI", "ServiceName": provider or "LLM",
-            "ResourceId": row.get("user_id") or what, "ResourceType": self._name, "SkuId": row.get("price_id") or row.get("model"),
+            "ServiceCategory": "AI and Machine Learning", "ServiceSubcategory": "Generative AI", "ServiceName": row.get("provider") or "LLM",
+            "ResourceId": row.get("user_id") or what, "ResourceType": self._kind, "SkuId": row.get("price_id") or row.get("model"),
             "ConsumedQuantity": row.get("tokens"), "ConsumedUnit": "Tokens", "PricingQuantity": row.get("tokens"),
             "PricingUnit": "Tokens", "Tags": _json(row["tags"]) if row.get("tags") else None,
         }  # fmt: skip

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pipeline.errors import BadQuestion
 from query import compare, formats, openapi, rows, shapes
 from query.answers import Answers
+from query.by_user import UserRows
 from query.events import Events
 from query.pages import Pages
 from query.question import Question
@@ -93,9 +94,6 @@ class Lists:
         row: type[BaseModel],
         made: Callable[[], Iterator[list[dict[str, Any]]]],
     ) -> web.StreamResponse:
-        if q.cursor:
-            raise BadQuestion("an export is whole: it has no pages", "cursor")
-
         async def parts() -> AsyncIterator[list[dict[str, Any]]]:
             source = made()
             while (part := await asyncio.to_thread(next, source, None)) is not None:
@@ -105,9 +103,9 @@ class Lists:
         return await formats.send(request, q.format, name, formats.writer(q.format, q, row), parts())
 
     def _whole(self, q: Question, answer: Callable[[Question], dict[str, Any]]) -> dict[str, Any]:
-        held = answer(q)
+        held = _found(answer(q), q.search)
         if q.compare:
-            compare.stand_beside(held, answer(q.before()))
+            compare.stand_beside(held, _found(answer(q.before()), q.search))
         held["as_of"] = self._clock()
         return held
 
@@ -126,28 +124,53 @@ class Lists:
         self, request: web.Request, q: Question, fingerprint: str, source: Traces | Events, row: type[BaseModel]
     ) -> web.StreamResponse:
         """A page of what had been received when the first was asked for; its sums are those of the first page too."""
-        as_of, state, sums = self._clock(), None, None
+        as_of, state = self._clock(), None
+        sums: dict[str, Any] = {}
         if q.format != "json":
+            if q.compare:
+                raise BadQuestion("an export has rows alone, and totals are compared", "compare")
             return await self.export(request, q, row, lambda: source.all(q, as_of, formats.PART_ROWS))
         if q.cursor:
             _, state, as_of, start, end, sums = self._pages.read(q.cursor, fingerprint)
             q = replace(q, window=q.window._replace(start=start, end=end))
         found = await asyncio.to_thread(source.page, q, as_of, state)
-        if sums is None:
-            total, _ = await asyncio.to_thread(self._answers.sum, q)
-            sums = [total.packed(), await asyncio.to_thread(self._answers.traces_of, q, total)]
-            if row is rows.Trace:
-                sums.append(await asyncio.to_thread(self._answers.untraced, q))
-        total, traces = Measured.unpacked(sums[0]), sums[1]
+        if not sums:
+            sums = await asyncio.to_thread(self._sums, q)
+        total, traces = Measured.unpacked(sums["total"]), sums["traces"]
         on_page = len(found["rows"]) if row is rows.Trace else found["sums"]["traces"]
         body = {
             "data": found["rows"],
-            "totals": shapes.measures(total, traces),
+            "totals": shapes.measures(total, traces) | ({"previous": sums["before"]} if q.compare else {}),
             "rest": shapes.measures(total.less(found["sums"]), max(0, traces - on_page)),
-            **({"untraced": sums[2]} if row is rows.Trace else {}),
+            "unattributed": None,
+            **({"untraced": sums["untraced"]} if row is rows.Trace else {}),
             "plan": "raw",
             "next_cursor": None,
         }
         if found["more"] is not None:
             body["next_cursor"] = self._pages.sign([fingerprint, found["more"], as_of, q.start, q.end, sums])
         return await self._replies.send(request, q, body, as_of)
+
+    def _sums(self, q: Question) -> dict[str, Any]:
+        """Of everything that is listed, as a cursor holds it."""
+        total, _ = self._answers.sum(q)
+        found = {
+            "total": total.packed(),
+            "traces": self._answers.traces_of(q, total),
+            "untraced": self._answers.untraced(q),
+        }
+        if q.compare:
+            before, _ = self._answers.sum(q.before())
+            found["before"] = shapes.measures(before, self._answers.traces_of(q.before(), before))
+        return found
+
+
+def _found(answer: dict[str, Any], text: str) -> dict[str, Any]:
+    """The rows whose name holds a text, and their sums. Users are searched where they are columns."""
+    if not text or isinstance(answer["rows"], UserRows):
+        return answer
+    needle = text.casefold()
+    names = [name for name in answer["identity"] if name not in ("_place", "bucket")]
+    rows = [row for row in answer["rows"] if any(needle in str(row[name] or "").casefold() for name in names)]
+    totals = shapes.measures(Measured.total([row["_m"] for row in rows]), sum(row["_traces"] for row in rows))
+    return answer | {"rows": rows, "totals": totals, "unattributed": None}

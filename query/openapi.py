@@ -83,6 +83,15 @@ class Other(NamedTuple):
     same_site: bool = False  # carries a header that no foreign form can send
 
 
+_HEADERS = {
+    name: {"description": told, "schema": {"type": kind}}
+    for name, told, kind in (
+        ("ETag", "of the answer without the clock: asked again with If-None-Match, an answer that did not move is 304", "string"),
+        ("RateLimit", "what is left of the policy", "string"),
+        ("RateLimit-Policy", "how many questions a minute", "string"),
+        ("Retry-After", "seconds", "integer"),
+    )
+}  # fmt: skip
 _ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 _BODY = {
     "400": "the body is wrong",
@@ -173,17 +182,22 @@ def _operation(op: Operation, refs: dict[Any, Any]) -> dict[str, Any]:
             for kind in ("text/csv", "application/x-ndjson", "application/vnd.apache.parquet")
         }
     answers: dict[str, Any] = {"200": {"description": "the answer", "content": content}}
-    answers["304"] = {"description": "nothing moved since the ETag"}
+    answers["200"]["headers"] = {name: _HEADERS[name] for name in ("ETag", "RateLimit", "RateLimit-Policy")}
+    answers["304"] = {"description": "nothing moved since the ETag", "headers": {"ETag": _HEADERS["ETag"]}}
     told = {
         "400": "a parameter is unknown or wrong",
         **_READ,
     }
     if op.may_be_missing:
-        told |= {"404": "never seen", "409": "two traces have an event of this id"}
+        told["404"] = "never seen"
+    if op.query is EventQuery:
+        told["409"] = "two traces have an event of this id"
     if op.query is not None and issubclass(op.query, Listed):
         told["410"] = "the cursor's answer is no longer kept"
     problem = {"application/problem+json": {"schema": refs[rows.Problem, "serialization"]}}
     answers |= {status: {"description": text, "content": problem} for status, text in told.items()}
+    for status in ("429", "503"):
+        answers[status]["headers"] = {"Retry-After": _HEADERS["Retry-After"]}
     return {
         "operationId": op.id, "summary": op.summary, "parameters": list(_parameters(op)), "responses": answers,
     }  # fmt: skip

@@ -11,6 +11,7 @@ from query.question import Question
 from query.shapes import NOTHING, Measured
 
 Answer = dict[str, Any]
+_TEXTS = frozenset({"key", "bucket", "model", "provider", "tool_name", "value"})  # of those none is behind all
 _MOST_BUCKETS = limits.BUCKETS + 2  # a window of so many hours touches one more, and a change of clocks makes one
 
 
@@ -23,16 +24,24 @@ def order(q: Question, identity: str) -> Callable[[Answer], tuple[Any, ...]]:
         tie = str(row.get(identity) or "")
         m: Measured = row["_m"]
         if name == "spend":
-            value = shapes.spend(m)
-            return (_Nulls(value is None, q.descending), sign * (value or 0), tie)
+            spend = shapes.spend(m)
+            return (_Nulls(spend is None, q.descending), sign * (spend or 0), tie)
         if name == "last_seen":
             return (0, sign * (m.seen - shapes.EPOCH).total_seconds() if m.seen else 0, tie)
-        value = shapes.measure(row, name)
+        value = _quantile(row, name) if name.endswith(("_p50", "_p95")) else shapes.measure(row, name)
+        if value is None and name not in _TEXTS:
+            return (_Nulls(True, q.descending), 0, tie)
         if isinstance(value, str) or value is None:
             return (value is None, _Text(value or "", q.descending), tie)
         return (0, sign * value, tie)
 
     return rank
+
+
+def _quantile(row: Answer, name: str) -> float | None:
+    """`latency_ms_p95` is p95 of `latency_ms`."""
+    found: float | None = row[name[:-4]][name[-3:]]
+    return found
 
 
 def _Nulls(missing: bool, descending: bool) -> int:  # noqa: N802  # reads as a word of the sort key

@@ -128,11 +128,18 @@ def _group_by(value: str) -> str:
 _GROUP_PATTERN = r"^((day|hour),)?(user|provider|model|agent|service_tier|tag\.[A-Za-z0-9_.-]{1,64})$|^(day|hour)$"
 _INSTANT = Read(
     str,
-    {"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}, {"pattern": "^[0-9]{1,15}$"}]},
+    {"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}, {"pattern": "^[0-9]{12,15}$"}]},
 )
 _ZONE = {"type": "string", "pattern": "^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$", "examples": ["UTC", "Europe/Berlin"]}
 TEXT = {"type": "string", "maxLength": TEXT_CHARS, "pattern": r"^[^\u0000]*$"}
 _TEXT = Read(text, TEXT)
+
+
+def _of(quantiles: str) -> tuple[str, str]:
+    """Columns of a row that has quantiles, named as exports name them."""
+    return f"{quantiles}_p50", f"{quantiles}_p95"
+
+
 Compare = Annotated[
     str, one_of("previous"), Field(description="adds `previous`, of the window before, to every row and sum")
 ]
@@ -168,7 +175,15 @@ class Listed(Asked):
     format: Annotated[str, one_of(*FORMATS), Field(description="all but json: the whole answer, streamed")] = "json"
 
 
-class TracesQuery(Listed):
+class RawListed(Listed):
+    """A list of traces or events."""
+
+    compare: Annotated[
+        str, one_of("previous"), Field(description="adds `previous`, of the window before, to the totals")
+    ] = ""
+
+
+class TracesQuery(RawListed):
     """traces."""
 
     sort: Annotated[
@@ -180,7 +195,7 @@ class TracesQuery(Listed):
     ] = ""
 
 
-class EventsQuery(Listed):
+class EventsQuery(RawListed):
     """events."""
 
     sort: Annotated[
@@ -196,7 +211,15 @@ class Compared(Listed):
     compare: Compare = ""
 
 
-class OverviewQuery(Compared):
+class Searched(Compared):
+    """One whose rows can be searched by name."""
+
+    q: Annotated[
+        str, _TEXT, Field(description="rows whose name holds this, whatever the case; sums are then of these alone")
+    ] = ""
+
+
+class OverviewQuery(Searched):
     """overview."""
 
     group_by: Annotated[
@@ -205,7 +228,7 @@ class OverviewQuery(Compared):
         Field(description="a key, a time bucket, or both: day,tag.plan"),
     ] = ""
     include: Include = ""
-    sort: Annotated[str, column_of(*MEASURES, "users", "key"), Field(description="-spend unless said")] = ""
+    sort: Annotated[str, column_of(*MEASURES, "users", "key", "bucket"), Field(description="-spend unless said")] = ""
 
     def agree(self) -> None:
         if not self.group_by:
@@ -213,12 +236,15 @@ class OverviewQuery(Compared):
                 raise BadQuestion("only with group_by", name)
         elif self.include and self.group_by.split(",")[0] in BUCKETS:
             raise BadQuestion("spark is of rows that are no days or hours themselves", "include")
+        if self.sort.removeprefix("-") == "bucket" and "," not in self.group_by:
+            raise BadQuestion("only with a time bucket and a key, like day,tag.plan", "sort")
+        if self.q and (not self.group_by or self.group_by in BUCKETS):
+            raise BadQuestion("only with a key in group_by", "q")
 
 
-class UsersQuery(Compared):
+class UsersQuery(Searched):
     """users."""
 
-    q: Annotated[str, _TEXT, Field(description="users whose id holds this, whatever the case")] = ""
     above: Annotated[
         str, matching(_AMOUNT, "an amount in USD, like 20"), Field(description="USD; counts the users above it")
     ] = ""
@@ -228,31 +254,33 @@ class UsersQuery(Compared):
     ] = ""
 
 
-class ModelsQuery(Compared):
+class ModelsQuery(Searched):
     """models."""
 
     sort: Annotated[
-        str, column_of(*MEASURES, "model", "provider", "share"), Field(description="-spend unless said")
+        str,
+        column_of(*MEASURES, "model", "provider", "share", *_of("latency_ms"), *_of("time_to_first_token_ms")),
+        Field(description="-spend unless said"),
     ] = ""
 
 
-class ToolsQuery(Compared):
+class ToolsQuery(Searched):
     """tools."""
 
     sort: Annotated[
         str,
-        column_of(*MEASURES, "tool_name", "users", "success_rate", "share"),
+        column_of(*MEASURES, "tool_name", "users", "success_rate", "share", *_of("latency_ms")),
         Field(description="-calls unless said"),
     ] = ""
 
 
-class TagsQuery(Compared):
+class TagsQuery(Searched):
     """tags."""
 
     sort: Annotated[str, column_of(*MEASURES, "key", "values"), Field(description="-spend unless said")] = ""
 
 
-class TagValuesQuery(Compared):
+class TagValuesQuery(Searched):
     """tags/{key}."""
 
     sort: Annotated[str, column_of(*MEASURES, "value", "users"), Field(description="-spend unless said")] = ""
@@ -267,7 +295,9 @@ class UserQuery(Asked):
 class EventQuery(Asked):
     """events/{id}."""
 
-    trace_id: Annotated[str, _TEXT, Field(description="tells two events of one id apart")] = ""
+    trace_id: Annotated[
+        str | None, _TEXT, Field(description="tells two events of one id apart; empty: the one outside any trace")
+    ] = None
 
 
 @cache

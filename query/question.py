@@ -49,7 +49,7 @@ class Question:
     cursor: str = ""
     compare: bool = False
     above: str = ""
-    trace_id: str = ""
+    trace_id: str | None = None  # "": outside any trace
     spark: bool = False
     content: bool = True  # whether prompts and answers may be shown
     format: str = "json"
@@ -111,7 +111,7 @@ def parse_question(
         cursor=asked("cursor"),
         compare=bool(asked("compare")),
         above=asked("above"),
-        trace_id=asked("trace_id"),
+        trace_id=asked("trace_id", None),
         spark=asked("include") == "spark",
         format=asked("format", "json"),
     )

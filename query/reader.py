@@ -227,6 +227,12 @@ class Reader:
             return distinct.get((), 0)
         return marked(q, total)
 
+    def traces_within(self, q: Question) -> int:
+        """Distinct traces with a matching event, wherever they began: from raw rows."""
+        sql = distinct_traces(q, [])
+        rows = self._store.select(sql.text, sql.parameters).rows
+        return int(rows[0][-1]) if rows else 0
+
     def distinct(self, q: Question, keys: Sequence[Key], extra: Answer | None = None, group: str = "") -> Traces | None:
         """Distinct traces with a matching event, by key, where traces are counted so; else None.
 

@@ -86,7 +86,7 @@ class UserRow(Sum):
 
     user_id: str
     top_model: str | None
-    share: float = Field(description="of the spend, 0 to 1")
+    share: float | None = Field(description="of the spend, 0 to 1; null where `spend` is")
     label: str | None = Field(description="the org that most of its events carry")
 
 
@@ -99,7 +99,7 @@ class UsersEarlier(Earlier):
 
 
 class UsersTotals(Measures):
-    """Attributed spend alone is divided by users."""
+    """Attributed spend alone, and users of whose spend something is known: mean and median are of these."""
 
     users: int
     mean_spend: Money | None
@@ -217,7 +217,7 @@ class Model(Sum):
     model: str | None
     latency_ms: Quantiles
     time_to_first_token_ms: Quantiles
-    share: float
+    share: float | None = Field(description="of the spend, 0 to 1; null where `spend` is")
 
 
 class ToolUser(Shape):
@@ -362,12 +362,19 @@ class Rows(Shape, Generic[D, T]):
     meta: Meta
 
 
+class RawTotals(Measures):
+    """Of everything that is listed."""
+
+    previous: Measures | None = Field(None, description="with compare=previous")
+
+
 class RawRows(Shape, Generic[D]):
     """A page of traces or events, newest first."""
 
     data: list[D]
-    totals: Measures
+    totals: RawTotals
     rest: Measures = Field(description="of all that is not on this page, events outside any trace too; no `last_seen`")
+    unattributed: None = Field(description="events without a user are listed as others are")
     untraced: Money | None = Field(None, description="of traces: the spend outside any")
     next_cursor: str | None
     meta: Meta

@@ -140,8 +140,10 @@ def measures(m: Measured, traces: int | None = None) -> dict[str, Any]:
     }
 
 
-def share(part: Measured, whole: Measured) -> float:
-    """Part of the spend, 0 to 1."""
+def share(part: Measured, whole: Measured) -> float | None:
+    """Part of the spend, 0 to 1; None where the part is unknown."""
+    if spend(part) is None:
+        return None
     return float(round(part["cost"] / whole["cost"], 6)) if whole["cost"] else 0.0
 
 

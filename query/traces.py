@@ -28,6 +28,8 @@ SORTED = {
     "unpriced_events": "m_unpriced", "last_seen": "t_last",
 }  # fmt: skip
 
+# A trace has the user and the tags of its first event to arrive, where it is counted.
+_ARRIVED = "(is_trace_start = 0, received_at, log_offset)"
 _AMONG = "AND trace_id IN {traces:Array(String)} AND substring(trace_id, 1, 8) IN arrayMap(t -> substring(t, 1, 8), {traces:Array(String)})"
 
 
@@ -171,10 +173,10 @@ def of_traces(q: Question, as_of: int, narrowed: str = "") -> Sql:
     sums = ", ".join(f"{_RAW[name]} AS m_{name}" for name in SUMS)
     text = f"""SELECT trace_id,
 if(anyIf(name, type = 'trace') != '', anyIf(name, type = 'trace'), anyIf(name, name != '')) AS t_name,
-argMin(user_id, (ts, id)) AS t_user, min(ts) AS started_at,
+argMin(user_id, {_ARRIVED}) AS t_user, min(ts) AS started_at,
 max(toUnixTimestamp64Micro(ts) + toInt64(ifNull(latency_ms, 0) * 1000)) - toUnixTimestamp64Micro(min(ts)) AS duration,
 arraySort(mapKeys(mapFilter((m, events) -> m != '' AND events > 0, sumMap(map(toString(model), toInt64(sign)))))) AS models,
-argMin(agent, (ts, id)) AS t_agent, argMin(arrayConcat(tags, tags_over), (ts, id)) AS t_tags, {sums}, max(ts) AS t_last
+argMin(agent, {_ARRIVED}) AS t_agent, argMin(arrayConcat(tags, tags_over), {_ARRIVED}) AS t_tags, {sums}, max(ts) AS t_last
 FROM events AS e WHERE {_selected(q, conditions, as_of)} {narrowed}
 GROUP BY trace_id"""
     return Sql(text, conditions.parameters)
@@ -187,20 +189,15 @@ def _whole(rows: Sequence[Answer], content: bool) -> Answer:
     """
     taken_back = {row["id"] for row in rows if row["sign"] < 0}
     standing = [row for row in rows if row["id"] not in taken_back]
-    first, names = min(rows, key=_place_of), [row for row in rows if row["name"]]
+    arrived = min(rows, key=lambda row: (not row["is_trace_start"], row["received_at"], row["log_offset"]))
+    names, began = [row for row in rows if row["name"]], min(row["ts"] for row in rows)
     named = next((row for row in names if row["type"] == "trace"), names[0] if names else {"name": ""})
     ends = (row["ts"] + timedelta(microseconds=int((row["latency_ms"] or 0) * 1000)) for row in rows)
     return _told(
-        first["trace_id"], named["name"], first["user_id"], first["ts"], (max(ends) - first["ts"]) // timedelta(microseconds=1),
-        sorted({row["model"] for row in standing if row["model"]}), first["agent"], tags_of(first),
+        arrived["trace_id"], named["name"], arrived["user_id"], began, (max(ends) - began) // timedelta(microseconds=1),
+        sorted({row["model"] for row in standing if row["model"]}), arrived["agent"], tags_of(arrived),
         Measured.total([measured(row) for row in standing]),
     ) | {"events": [shown(row, content) for row in standing]}  # fmt: skip
-
-
-def _place_of(row: Answer) -> tuple[datetime, int, int]:
-    """The order of (ts, id) in the store, where the second half of a UUID weighs more."""
-    number: int = row["id"].int
-    return row["ts"], number & (2**64 - 1), number >> 64
 
 
 def _page(rows: Sequence[tuple[Any, ...]], more: Any) -> Answer:

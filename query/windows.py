@@ -144,11 +144,13 @@ def between(start: int, end: int) -> Window:
 
 def instant(text: str, zone: ZoneInfo, parameter: str) -> int:
     """RFC 3339, a date (midnight of the zone) or unix milliseconds -> unix us, to the millisecond."""
-    if text.isascii() and text.isdigit() and len(text) <= 15:
+    if text.isascii() and text.isdigit() and 12 <= len(text) <= 15:  # fewer digits are a date without its hyphens
         at = int(text) * 1000
     else:
         try:
             parsed = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+            if parsed.strftime("%Y%m%d") == text:
+                raise ValueError
         except ValueError:
             raise BadQuestion("an instant is written 2026-11-24T10:00:00Z or 2026-11-24", parameter) from None
         if parsed.tzinfo is None:
