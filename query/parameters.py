@@ -128,7 +128,10 @@ def _group_by(value: str) -> str:
 _GROUP_PATTERN = r"^((day|hour),)?(user|provider|model|agent|service_tier|tag\.[A-Za-z0-9_.-]{1,64})$|^(day|hour)$"
 _INSTANT = Read(
     str,
-    {"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}, {"pattern": "^[0-9]{12,15}$"}]},
+    {
+        "type": "string",
+        "anyOf": [{"format": "date-time"}, {"format": "date"}, {"pattern": "^([0-9]{1,7}|[0-9]{9}|[0-9]{11,15})$"}],
+    },
 )
 _ZONE = {"type": "string", "pattern": "^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$", "examples": ["UTC", "Europe/Berlin"]}
 TEXT = {"type": "string", "maxLength": TEXT_CHARS, "pattern": r"^[^\u0000]*$"}

@@ -56,6 +56,17 @@ def test_each_way_of_being_empty_is_told_from_the_others(store: ClickHouse) -> N
     assert state(store, ask("narrow", ("tag.plan", "pro"))) == "ok"
 
 
+def test_events_of_a_scope_stand_in_traces_that_began_outside_it(store: ClickHouse) -> None:
+    put(store, "shared", is_trace_start=1, user_id="u", tags=["org=acme"])
+    put(store, "shared", 5, is_trace_start=0, is_user_trace_start=1, user_id="v", tags=["org=beta"])
+    q = ask("shared", restriction=(("org", "beta"),))
+    answer, _ = diagnose(Answers(store), store, q)
+    assert answer["state"] == "ok"
+    assert answer["checks"][2]["count"] == len({row.trace_id for row in make_rows("shared", 5, 1, NOW - 5 * DAY, NOW)})
+    put(store, "loose", trace_id="", is_trace_start=0, is_user_trace_start=0, user_id="v", tags=["org=beta"])
+    assert state(store, ask("loose", restriction=(("org", "beta"),))) == "no_trace"
+
+
 def letter(store: ClickHouse, account: str, offset: int, state: str = "", changed: int = 0) -> None:
     at = NOW - 60_000_000
     row = {

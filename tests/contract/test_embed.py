@@ -67,6 +67,8 @@ async def service(store: ClickHouse, tmp_path: Path) -> AsyncIterator[Service]:
         rows.append(row._replace(
             sign=1, tags=[f"org={org}", f"{org}Key=1"], user_id=f"{org}-user-{number % 4}", model=f"{org}-model", agent=f"{org}-agent",
             trace_id=f"{org}-trace-{number % 9}", tool_name=f"{org}-tool" if row.type == "tool" else "", prompt='"secret prompt"',
+            metadata='{"question":"secret text"}',
+            raw_usage='{"prompt_tokens":5,"note":"secret usage"}',
         ))  # fmt: skip
     store.insert("events", Row._fields, list(zip(*rows, strict=True)), token=str(uuid4()))
 
@@ -148,9 +150,36 @@ async def test_nothing_outside_the_scope_is_reachable(service: Service) -> None:
 
 async def test_a_token_of_a_restricted_key_is_narrowed_twice_and_never_wider(service: Service) -> None:
     narrow = keyring.create_key(service.keys, service.account, "read", restriction=[("org", "acme")])["key"]
-    for tags, events in (({"org": "foreign"}, 0), ({"acmeKey": "1"}, 40), ({"foreignKey": "1"}, 0)):
+    for tags, events in (({"org": "acme"}, 40), ({"acmeKey": "1"}, 40), ({"foreignKey": "1"}, 0)):
         told = await service.trade((await service.mint(key=narrow, tags=tags))["token"])
         assert (await service.get(f"{BASE}/overview", told["credential"]))["data"]["events"] == events
+        assert told["restriction"] == {f"tag.{key}": value for key, value in ({"org": "acme"} | tags).items()}
+    refused = await service.mint(400, key=narrow, tags={"org": "foreign"})
+    assert refused["errors"] == [{"parameter": "tags", "detail": "this key reads tag.org=acme alone"}]
+
+
+async def test_without_prompts_no_text_is_told_in_any_field(service: Service) -> None:
+    credential = (await service.trade((await service.mint(tags={"org": "acme"}))["token"]))["credential"]
+    mine = next(row for row in service.rows if "org=acme" in row.tags)
+    for path in (
+        f"events/{mine.id}?trace_id={mine.trace_id}",
+        "events",
+        "events?format=ndjson",
+        "events?format=csv",
+        f"traces/{mine.trace_id}",
+    ):
+        answer = str(await service.get(f"{BASE}/{path}", credential))
+        assert "secret" not in answer, path
+    event = (await service.get(f"{BASE}/events/{mine.id}?trace_id={mine.trace_id}", credential))["data"]
+    assert (event["metadata"], event["raw_usage"]) == (None, {"prompt_tokens": 5})
+    with_key = (await service.get(f"{BASE}/events/{mine.id}?trace_id={mine.trace_id}", service.read))["data"]
+    assert (with_key["metadata"], with_key["raw_usage"]["note"]) == ({"question": "secret text"}, "secret usage")
+
+
+async def test_a_credential_in_a_url_is_refused(service: Service) -> None:
+    credential = (await service.trade((await service.mint(tags={"org": "acme"}))["token"]))["credential"]
+    for path in (f"{BASE}/overview?t={credential}", f"{BASE}/users/{credential}"):
+        assert "in a URL" in (await service.get(path, service.read, 401))["detail"]
 
 
 async def test_a_framed_page_mints_nothing_and_ends_in_time_and_with_its_key(service: Service) -> None:

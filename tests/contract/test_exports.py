@@ -171,9 +171,10 @@ async def test_an_export_of_nothing_is_a_header(ask: Asker) -> None:
 def test_a_cell_that_a_spreadsheet_would_run_is_text(cell: str) -> None:
     from query.formats import _cell
 
-    assert _cell(cell) == "'" + cell
-    assert _cell("-1.5") == "-1.5"
-    assert _cell("ada") == "ada"
+    assert _cell(cell, text=True) == "'" + cell
+    assert _cell("-1.5", text=True) == "'-1.5"  # an id
+    assert _cell("-1.5", text=False) == "-1.5"  # an amount
+    assert _cell("ada", text=True) == "ada"
 
 
 async def test_an_export_that_fails_half_way_breaks_the_transfer(ask: Asker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -272,3 +272,31 @@ async def test_hours_of_a_year_add_up_where_clocks_are_moved_by_half_an_hour(ask
         told, cursor = told + page["data"], page["next_cursor"]
     assert sum(row["events"] for row in told) == answer["totals"]["events"] == len(within(ROWS["a"], 0, NOW))
     assert len([row for row in told if row["events"]]) > 400
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "text"),
+    [("models", "model", "MINI"), ("tools", "tool_name", "xyz"), ("tags", "key", "la"), ("tags/plan", "value", "pr"), ("overview?group_by=user", "key", "B"),
+     ("overview?group_by=day,tag.plan", "key", "ro"), ("models", "model", "no such")],
+)  # fmt: skip
+async def test_a_list_of_names_is_searched(ask: Asker, path: str, name: str, text: str) -> None:
+    sign = "&" if "?" in path else "?"
+    whole = (await ask(f"{path}{sign}window=28d&limit=1000"))["data"]
+    kept = [row for row in whole if text.casefold() in f"{row[name] or ''}{row.get('provider') or ''}".casefold()]
+    found = await ask(f"{path}{sign}window=28d&limit=1000&q={text.replace(' ', '%20')}")
+    assert [row[name] for row in found["data"]] == [row[name] for row in kept]
+    assert found["unattributed"] is None
+    assert found["totals"]["events"] == sum(row["events"] for row in kept)
+    assert Decimal(found["totals"]["spend"] or 0) == sum(Decimal(row["spend"] or 0) for row in kept)
+    assert len(kept) < len(whole)
+
+
+@pytest.mark.parametrize("path", ["traces", "events", "traces?tag.plan=pro", "events?sort=-cost&model=gpt-4o"])
+async def test_totals_of_traces_and_events_stand_beside_the_window_before(ask: Asker, path: str) -> None:
+    sign = "&" if "?" in path else "?"
+    window = f"{sign}from={instant(NOW - 10 * DAY)}&to={instant(NOW)}&limit=20"
+    page = await ask(f"{path}{window}&compare=previous")
+    before = await ask(f"{path}{sign}from={instant(NOW - 20 * DAY)}&to={instant(NOW - 10 * DAY)}&limit=1")
+    assert page["totals"]["previous"] == before["totals"]
+    later = await ask(f"{path}{window}&compare=previous&cursor={page['next_cursor']}")
+    assert later["totals"] == page["totals"]

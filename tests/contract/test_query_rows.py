@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import NotFound
+from pipeline.errors import Ambiguous, NotFound
 from pipeline.row import Row
 from pipeline.schema import Engines, migrate
 from pipeline.store import ClickHouse, open_chdb
 from query import compare, shapes, windows
 from query.answers import Answers
 from query.events import Events
-from query.parameters import Asked, OverviewQuery, UsersQuery
+from query.parameters import Asked, EventQuery, EventsQuery, ModelsQuery, OverviewQuery, TracesQuery, UsersQuery
 from query.question import Question, parse_question
 from query.tags import Tags
 from query.traces import Traces
@@ -185,3 +185,109 @@ def test_hours_are_those_of_the_clocks_on_the_wall(store: ClickHouse, zone: str,
         begins = shapes.time(windows.hour_of(row.ts, windows.zone_of(zone)))
         expected[begins] = expected.get(begins, 0) + 1
     assert {row["key"]: row["_m"]["events"] for row in told} == expected
+
+
+def _put(store: ClickHouse, account: str, *rows: dict[str, Any]) -> list[Row]:
+    made = [
+        BLANK._replace(
+            **({"account": account, "id": f"00000000-0000-0000-0000-{number:012}", "log_offset": number, "ts": NOW - DAY,
+                "received_at": NOW - DAY} | row)
+        )
+        for number, row in enumerate(rows, 1)
+    ]  # fmt: skip
+    store.insert("events", Row._fields, list(zip(*made, strict=True)))
+    return made
+
+
+UNPRICED: dict[str, Any] = {"cost": None, "price_status": "unpriced", "model": "house"}
+
+
+def test_what_is_unknown_has_no_share_and_is_in_no_mean(store: ClickHouse) -> None:
+    _put(
+        store,
+        "unknown",
+        {"user_id": "a", "cost": Decimal(3)},
+        {"user_id": "b", "cost": Decimal(1)},
+        {"user_id": "c"} | UNPRICED,
+    )
+    q = parse_question("unknown", [("above", "2")], NOW, takes=UsersQuery)
+    answer = Answers(store).users(q)
+    told = [shapes.filled(row) for row in answer["rows"]]
+    assert [(row["user_id"], row["spend"], row["share"]) for row in told] == [
+        ("a", "3", 0.75),
+        ("b", "1", 0.25),
+        ("c", None, None),
+    ]
+    totals = answer["totals"]
+    assert (totals["users"], totals["mean_spend"], totals["median_spend"], totals["users_above"]) == (3, "2", "2", 1)
+    for sort, names in (("share", "cba"), ("-share", "abc"), ("spend", "cba")):
+        q = parse_question("unknown", [("sort", sort)], NOW, takes=UsersQuery)
+        assert [row["user_id"] for row in Answers(store).users(q)["rows"]] == list(names)
+    models = {
+        row["model"]: row
+        for row in Answers(store).models(parse_question("unknown", [], NOW, takes=ModelsQuery))["rows"]
+    }
+    assert (models["house"]["share"], models["gpt-4o"]["share"]) == (None, 1.0)
+
+
+def test_rows_sort_by_their_quantiles_and_unknown_is_below(store: ClickHouse) -> None:
+    _put(
+        store,
+        "quantiles",
+        {"model": "slow", "latency_ms": 900.0},
+        {"model": "fast", "latency_ms": 10.0},
+        {"model": "none", "latency_ms": None},
+    )
+    for sort, names in (("latency_ms_p95", ["none", "fast", "slow"]), ("-latency_ms_p50", ["slow", "fast", "none"])):
+        answer = Answers(store).models(parse_question("quantiles", [("sort", sort)], NOW, takes=ModelsQuery))
+        assert [row["model"] for row in answer["rows"]] == names
+
+
+def test_a_trace_has_the_user_and_tags_of_its_first_event_to_arrive(store: ClickHouse) -> None:
+    rows = _put(
+        store, "arrival",
+        {"trace_id": "t", "ts": NOW - DAY + 1_000_000, "user_id": "first", "tags": ["plan=first"], "agent": "one", "is_trace_start": 1},
+        {"trace_id": "t", "ts": NOW - DAY, "received_at": NOW - DAY + 5, "user_id": "second", "tags": ["plan=second"], "agent": "two"},
+    )  # fmt: skip
+    q = parse_question("arrival", [], NOW, takes=TracesQuery)
+    traces = Traces(store, Events(store))
+    (listed,) = traces.page(q, NOW)["rows"]
+    for told in (listed, traces.trace(q, "t")):
+        assert (told["user_id"], told["tags"], told["agent"]) == ("first", {"plan": "first"}, "one")
+        assert told["started_at"] == shapes.time(rows[1].ts)
+    assert Answers(store).sum(parse_question("arrival", [("tag.plan", "first")], NOW))[0]["traces"] == 1
+
+
+def test_events_of_one_cost_stand_by_id_and_unknown_costs_are_below(store: ClickHouse) -> None:
+    ids = [
+        "ffffffff-0000-0000-0000-000000000001",
+        "00000000-0000-0000-0000-00000000000f",
+        "80000000-0000-0000-0000-000000000002",
+    ]
+    _put(store, "ties", *({"id": name} for name in ids), {"id": "00000000-0000-0000-0000-0000000000aa"} | UNPRICED)
+    for sort in ("cost", "-cost", "-timestamp"):
+        q = parse_question("ties", [("sort", sort)], NOW, takes=EventsQuery)
+        told = [(row["cost"] is None, row["id"]) for row in Events(store).page(q, NOW)["rows"]]
+        known = [(False, name) for name in sorted(ids)]
+        unknown = [(True, "00000000-0000-0000-0000-0000000000aa")]
+        if sort == "-timestamp":
+            assert sorted(told, key=lambda row: row[1]) == told
+        else:
+            assert told == (unknown + known if sort == "cost" else known + unknown)
+    whole = [
+        row["id"]
+        for part in Events(store).all(parse_question("ties", [], NOW, takes=EventsQuery), NOW, 2)
+        for row in part
+    ]
+    assert whole == sorted(whole)
+
+
+def test_an_event_outside_any_trace_is_told_from_those_of_its_id(store: ClickHouse) -> None:
+    one = "00000000-0000-0000-0000-000000000009"
+    _put(store, "same", {"id": one, "trace_id": "x"}, {"id": one, "trace_id": ""})
+    events = Events(store)
+    with pytest.raises(Ambiguous):
+        events.event(parse_question("same", [], NOW, takes=EventQuery), one)
+    for trace in ("x", ""):
+        found = events.event(parse_question("same", [("trace_id", trace)], NOW, takes=EventQuery), one)
+        assert (found["trace_id"] or "") == trace
