@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.store import Store
 from query import shapes
 from query.answers import Answers
-from query.question import FIELDS, Filter, Question
+from query.question import NAMES, Filter, Question
 from query.shapes import Measured
 from query.windows import ALL_TIME
 
@@ -17,7 +17,6 @@ STATES = {
     "key_used": "key_unused", "events": "no_events", "in_trace": "no_trace", "with_user": "no_user",
     "in_window": "outside_window", "filters": "filtered_out",
 }  # fmt: skip
-_NAMES = {column: name for name, column in FIELDS.items()}
 _SOMEBODY = Filter("user_id", ("",), exclude=True)
 
 
@@ -84,5 +83,5 @@ def _check(name: str, m: Measured, measure: str = "events") -> Answer:
 def _without(answers: Answers, q: Question, one: Filter) -> Answer:
     """What would be there if this filter alone were removed."""
     left, _ = answers.sum(replace(q, filters=(*(f for f in q.filters if f is not one), _SOMEBODY)))
-    name = f"{_NAMES.get(one.field, one.field)}{'!' if one.exclude else ''}"
+    name = f"{NAMES.get(one.field, one.field)}{'!' if one.exclude else ''}"
     return {"filter": name, "values": list(one.values), "events": int(left["events"])}

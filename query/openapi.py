@@ -29,7 +29,7 @@ from query.parameters import (
     UserQuery,
     UsersQuery,
 )
-from query.question import FIELDS
+from query.question import FIELDS, MOST_VALUES
 from query.sessions import HEADER
 
 BASE = "/v1/me/ai-apps"
@@ -243,7 +243,7 @@ def _parameters(op: Operation) -> Iterator[dict[str, Any]]:
         for sign, word in (("", "is any of"), ("!", "is none of")):
             yield {
                 "name": name + sign, "in": "query", "description": f"{name} {word}; empty: has none", "explode": True,
-                "schema": {"type": "array", "items": TEXT, "maxItems": 100},
+                "schema": {"type": "array", "items": TEXT, "maxItems": MOST_VALUES},
             }  # fmt: skip
     yield {
         "name": "tags", "in": "query", "style": "form", "explode": True,

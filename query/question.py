@@ -17,6 +17,8 @@ from query.parameters import TAG_KEY, Asked, names_of, read, text
 from query.windows import Window
 
 FIELDS = {"userId": "user_id", "provider": "provider", "model": "model", "agent": "agent", "status": "status"}
+NAMES = {column: name for name, column in FIELDS.items()}
+MOST_VALUES = 1_000  # of one filter
 _LONG_TAG = re.compile(r"tag\.[A-Za-z0-9_.-]{65,}!?")
 _MOST_FILTERS = 64  # twice the tags that an event may have
 _LAST = 253_370_764_800_000_000  # the year 9999 begins: a zone ahead of UTC has no date for its end
@@ -178,6 +180,9 @@ def _merged(filters: Sequence[tuple[str, str, bool]]) -> list[Filter]:
         found.setdefault((column, exclude), []).append(value)
     if len(found) > _MOST_FILTERS:
         raise BadQuestion(f"at most {_MOST_FILTERS} filters", filters[-1][0])
+    for (column, _), values in found.items():
+        if len(values) > MOST_VALUES:
+            raise BadQuestion(f"at most {MOST_VALUES} values", NAMES.get(column, column))
     return [Filter(column, tuple(dict.fromkeys(values)), exclude) for (column, exclude), values in found.items()]
 
 

@@ -101,7 +101,8 @@ async def test_every_form_is_answered_per_event(
     status, answer, _ = await collector.post(body, Content_Type=kind)
     assert (status, answer["accepted"], len(answer["rejected"])) == (202, accepted, rejected)
     told = [record for record in collector.log.records if b'"dropped":' in record.value]
-    assert (len(collector.log.records) - len(told), len(told)) == (accepted, int(b'"dropped"' in body))
+    assert len(collector.log.records) - len(told) == accepted
+    assert len(told) == int(rejected > 0 or b'"dropped"' in body)
 
 
 # --- one event among good ones
@@ -195,7 +196,9 @@ async def test_a_bad_event_is_named_and_its_neighbours_are_stored(
     (rejected,) = answer["rejected"]
     assert (rejected["index"], rejected["code"], rejected["pointer"]) == (1, code, pointer)
     assert rejected["detail"]
-    assert len(collector.log.records) == 2
+    first, second, told = collector.log.records
+    assert first.value == second.value  # but for the time of receipt, which is one of a request
+    assert json.loads(told.value)["dropped"] == {f"rejected.{code}": 1}
 
 
 ACCEPTED: list[tuple[str, dict[str, Any] | str]] = [

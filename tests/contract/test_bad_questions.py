@@ -167,7 +167,7 @@ REFUSED = [
     "users?windowDays=401", "users?windowDays=9999999999", "users?windowDays=%D9%A1", "users?window=7d&from=2026-01-01", "users?to=2026-01-01",
     "users?from=2026-02-30", "users?from=2026-01-02&to=2026-01-01", "users?from=2026-01-01&to=2026-01-01", "users?from=0001-01-01",
     "users?from=9999-12-31T23:59:59-14:00", "users?from=-1", "users?from=" + "9" * 400, "users?from=2026-01-01T25:00",
-    "users?from=20260101", "users?from=1795132800",
+    "users?from=20260101", "users?" + "&".join(["model="] * 1001), "users?from=1795132800",
     "overview?from=0&to=36000000001&group_by=hour", "overview?from=0&to=864000000001&group_by=day",
     "users?from=0&to=253402300799000", "overview?from=0&to=253402300799000&group_by=day&tz=Asia/Kathmandu", "users?from=NaN", "users?from=%00",
     "users?tz=Europe/Atlantis", "users?tz=", "users?tz=../../etc/passwd", "users?tz=/etc/passwd", "users?tz=Europe", "users?tz=tzdata.zi",
