@@ -5,7 +5,7 @@ import { Swatch } from "../charts/day-bars";
 import { TokenMix } from "../charts/token-mix";
 import { count, duration, plural, share as shareText, tokens } from "../format/count";
 import { Amount, NotApplicable, Rate, UnpricedMark, madeOf } from "../parts/amount";
-import { A, ShareBar } from "../parts/bits";
+import { A, ShareAlone, ShareBar } from "../parts/bits";
 import { Answered } from "../parts/card";
 import { CopyCurl, Export, Segments } from "../parts/controls";
 import { Change } from "../parts/delta";
@@ -115,7 +115,7 @@ function ModelTable({ body, sort, onSort }: { body: ModelsAnswer; sort: string; 
     },
     { id: "spend", label: "Spend, USD", numeric: true, sort: "spend", slot: slotOf([...data, hasRest ? rest : null, totals]), cell: (model) => <Amount amount={model.spend} made={madeOf(model)} /> },
     ...(compared ? [{ id: "change", label: "Change", numeric: true, cell: (model: Model) => (model.spend === null ? <NotApplicable /> : change(model)) }] : []),
-    { id: "share", label: "Share", numeric: true, sort: "share", cell: (model) => (model.spend === null ? <NotApplicable /> : <ShareBar part={spendNumber(model)} largest={largest} share={model.share} />) },
+    { id: "share", label: "Share", numeric: true, sort: "share", cell: (model) => <ShareBar part={spendNumber(model)} largest={largest} share={shareOf(model, totals)} /> },
     { id: "calls", label: "Calls", numeric: true, sort: "calls", cell: (model) => count(model.calls) },
     { id: "tokens", label: "Tokens", numeric: true, sort: "tokens", cell: (model) => tokens(model.tokens) },
     { id: "mix", label: "Token mix", cell: (model) => <TokenMix classes={model.tokens_by_class} /> },
@@ -144,11 +144,7 @@ function sums(row: Row, totals: Row, compared: boolean, total = false) {
   return {
     spend: <Amount amount={row.spend} made={madeOf(row)} sign={total} focusable={total} />,
     ...(compared ? { change: <Change now={row.spend} before={row.previous ? row.previous.spend : null} /> } : {}),
-    share: (
-      <div className="share">
-        <span className="share-text">{total ? "100%" : shareText(shareOf(row, totals))}</span>
-      </div>
-    ),
+    share: <ShareAlone of={total ? 1 : shareOf(row, totals)} />,
     calls: count(row.calls),
     tokens: tokens(row.tokens),
     rate: <Rate row={row} />,

@@ -7,12 +7,12 @@ import { DayBars, Swatch } from "../charts/day-bars";
 import { colorsOf } from "../charts/colors";
 import { MOST_SERIES, barsOf, seriesOf } from "../charts/day-data";
 import { DayTable } from "../charts/day-table";
-import { count, plural, share as shareText, tokens } from "../format/count";
+import { count, plural, tokens } from "../format/count";
 import { divide, dollars, exact, sum } from "../format/decimal";
 import { dollarText, mean, roundText } from "../format/money";
 import { dayOf, daysBetween, monthName } from "../format/time";
 import { Amount, NotApplicable, UnpricedMark, madeOf } from "../parts/amount";
-import { A } from "../parts/bits";
+import { A, Share } from "../parts/bits";
 import { Answered } from "../parts/card";
 import { ChartOrTable, CopyCurl, Export, Segments } from "../parts/controls";
 import { Change } from "../parts/delta";
@@ -352,7 +352,7 @@ function ByModel() {
                         <rect width={largest > 0 ? (spendNumber(row) / largest) * 100 : 0} height="5" />
                       </svg>
                     </td>
-                    <td className="numeric mid">{row.spend === null ? <NotApplicable /> : shareText(shareOf(row, body.totals))}</td>
+                    <td className="numeric mid"><Share of={shareOf(row, body.totals)} /></td>
                     <td className="numeric">{row.spend === null ? <UnpricedMark events={row.unpriced_events} /> : <Amount amount={row.spend} made={madeOf(row)} />}</td>
                     {compared && (
                       <td className="numeric">

@@ -4,7 +4,7 @@ import { count, duration, share as shareText } from "../format/count";
 import { nanos } from "../format/decimal";
 import { dollarText } from "../format/money";
 import { Amount, NotApplicable, UnpricedMark, madeOf } from "../parts/amount";
-import { A, LastSeen, ShareBar, shortId } from "../parts/bits";
+import { A, LastSeen, ShareAlone, ShareBar, shortId } from "../parts/bits";
 import { Answered } from "../parts/card";
 import { CopyCurl, Export } from "../parts/controls";
 import { Change } from "../parts/delta";
@@ -134,7 +134,7 @@ function ToolTable({ body, sort, onSort }: { body: ToolsAnswer; sort: string; on
     },
     { id: "calls", label: "Calls", numeric: true, sort: "calls", cell: (tool) => <span className="strong">{count(tool.calls)}</span> },
     ...(compared ? [{ id: "change", label: "Change", numeric: true, cell: (tool: Tool) => <Change now={tool.calls} before={tool.previous ? tool.previous.calls : null} /> }] : []),
-    { id: "share", label: "Share", numeric: true, sort: "share", cell: (tool) => <ShareBar part={tool.calls} largest={largest} share={tool.share} /> },
+    { id: "share", label: "Share", numeric: true, sort: "share", cell: (tool) => <ShareBar part={tool.calls} largest={largest} share={totals.calls > 0 ? tool.calls / totals.calls : 0} /> },
     { id: "failed", label: "Failed", numeric: true, sort: "errors", cell: (tool) => <FailedShare tool={tool} /> },
     { id: "p50", label: "p50", numeric: true, cell: (tool) => (tool.latency_ms.p50 === null ? <NotApplicable /> : duration(tool.latency_ms.p50)) },
     { id: "p95", label: "p95", numeric: true, cell: (tool) => (tool.latency_ms.p95 === null ? <NotApplicable /> : duration(tool.latency_ms.p95)) },
@@ -165,11 +165,7 @@ function ToolTable({ body, sort, onSort }: { body: ToolsAnswer; sort: string; on
       tool: "Total",
       calls: count(totals.calls),
       ...(compared ? { change: <Change now={totals.calls} before={totals.previous ? totals.previous.calls : null} /> } : {}),
-      share: (
-        <div className="share">
-          <span className="share-text">100%</span>
-        </div>
-      ),
+      share: <ShareAlone of={1} />,
       failed: totals.calls > 0 ? shareText(totals.errors / totals.calls) : "",
       spend: <Amount amount={totals.spend} made={madeOf({ ...totals, tokens: 0 })} sign focusable />,
     },

@@ -6,8 +6,8 @@ import { DayTable } from "../charts/day-table";
 import { count, share as shareText, tokens } from "../format/count";
 import { divide, dollars, nanos, sum } from "../format/decimal";
 import { dollarText, mean, roundText } from "../format/money";
-import { Amount, NotApplicable, Rate, UnpricedMark, madeOf } from "../parts/amount";
-import { A } from "../parts/bits";
+import { Amount, Rate, UnpricedMark, madeOf } from "../parts/amount";
+import { A, Share } from "../parts/bits";
 import { Answered } from "../parts/card";
 import { ChartOrTable, CopyCurl, Export } from "../parts/controls";
 import { Icon } from "../parts/icon";
@@ -230,11 +230,11 @@ function WhereItGoes({ scope }: { scope: Scope }) {
             { id: "tokens", label: "Tokens", numeric: true, className: "narrow-off", cell: (model) => tokens(model.tokens) },
             { id: "rate", label: "USD per 1M", numeric: true, className: "mid narrow-off", cell: (model) => <Rate row={model} /> },
             { id: "spend", label: "Spend, USD", numeric: true, slot, cell: (model) => <Amount amount={model.spend} made={madeOf(model)} /> },
-            { id: "share", label: "Share", numeric: true, className: "mid", cell: (model) => (model.spend === null ? <NotApplicable /> : shareText(model.share)) },
+            { id: "share", label: "Share", numeric: true, className: "mid", cell: (model) => <Share of={shareOf(model, totals)} /> },
           ];
           const foot: FootRow[] = [];
           if (rest.calls > 0 || sum([rest.spend]) > 0n) {
-            const cells = { model: "Other models", tokens: tokens(rest.tokens), rate: <Rate row={rest} />, spend: <Amount amount={rest.spend} made={madeOf(rest)} />, share: shareText(shareOf(rest, totals)) };
+            const cells = { model: "Other models", tokens: tokens(rest.tokens), rate: <Rate row={rest} />, spend: <Amount amount={rest.spend} made={madeOf(rest)} />, share: <Share of={shareOf(rest, totals)} /> };
             foot.push({ kind: "rest", cells });
           }
           foot.push({

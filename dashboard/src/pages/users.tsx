@@ -3,17 +3,17 @@ import type { Row, User, UsersAnswer } from "../api/types";
 import { useTagKeys } from "../api/values";
 import { PerHeadBar, rowOver } from "../charts/per-head-bar";
 import { Spark } from "../charts/spark";
-import { count, plural, share as shareText, tokens } from "../format/count";
+import { count, plural, tokens } from "../format/count";
 import { dollarText } from "../format/money";
 import { Amount, UnpricedMark, madeOf } from "../parts/amount";
-import { LastSeen, ShareBar, shortId } from "../parts/bits";
+import { LastSeen, ShareAlone, ShareBar, shortId } from "../parts/bits";
 import { Answered } from "../parts/card";
 import { CopyCurl, Export, Segments } from "../parts/controls";
 import { Change } from "../parts/delta";
 import { Find } from "../parts/find";
 import { type Kpi, KpiSkeleton, Kpis } from "../parts/kpi";
 import { type Column, type FootRow, Ledger, LedgerSkeleton } from "../parts/ledger";
-import { shareOf, slotOf, spendNumber } from "../parts/money-columns";
+import { partOf, shareOf, slotOf, spendNumber } from "../parts/money-columns";
 import { PAGE_ROWS, Pager } from "../parts/pager";
 import { PhoneAsOf, PhoneList } from "../parts/phone-list";
 import { RowLink } from "../parts/row-link";
@@ -151,9 +151,9 @@ function UserBar({ body }: { body: UsersAnswer }) {
   return (
     <PerHeadBar
       label="All spend as one line, one segment a user, largest first"
-      named={data.map((user) => ({ key: user.user_id, name: shortId(user.user_id), share: user.share, href: link("users", user.user_id) }))}
-      rest={others > 0 ? shareOf(rest, totals) : 0}
-      unattributed={unattributed ? shareOf(unattributed, totals) : 0}
+      named={data.map((user) => ({ key: user.user_id, name: shortId(user.user_id), share: partOf(user, totals), href: link("users", user.user_id) }))}
+      rest={others > 0 ? partOf(rest, totals) : 0}
+      unattributed={unattributed ? partOf(unattributed, totals) : 0}
       labels={{ named: data.length === 1 ? "the user below" : `the ${data.length} users below`, rest: `${count(others)} more ${others === 1 ? "user" : "users"}`, unattributed: "(unattributed)" }}
     />
   );
@@ -199,7 +199,7 @@ function UserTable({
     },
     { id: "spend", label: "Spend, USD", numeric: true, sort: "spend", slot: slotOf(shown), cell: (user) => <Amount amount={user.spend} made={madeOf(user)} /> },
     ...(compared ? [{ id: "change", label: "Change", numeric: true, cell: (user: User) => <Change now={user.spend} before={user.previous ? user.previous.spend : null} money /> }] : []),
-    { id: "share", label: "Share", numeric: true, sort: "share", cell: (user) => <ShareBar part={spendNumber(user)} largest={largest} share={user.share} /> },
+    { id: "share", label: "Share", numeric: true, sort: "share", cell: (user) => <ShareBar part={spendNumber(user)} largest={largest} share={shareOf(user, totals)} /> },
     { id: "daily", label: "Daily", cell: (user) => <Spark days={user.spark} /> },
     { id: "traces", label: "Traces", numeric: true, sort: "traces", cell: (user) => count(user.traces) },
     { id: "tokens", label: "Tokens", numeric: true, sort: "tokens", cell: (user) => tokens(user.tokens) },
@@ -219,7 +219,7 @@ function UserTable({
             href: link("users", user.user_id),
             name: user.user_id,
             amount: <Amount amount={user.spend} made={madeOf(user)} />,
-            share: user.share,
+            share: shareOf(user, totals),
             part: spendNumber(user),
             note: user.unpriced_events > 0 ? <UnpricedMark events={user.unpriced_events} /> : <LastSeen at={user.last_seen} now={now} tz={scope.tz} />,
             change: compared ? <Change now={user.spend} before={user.previous ? user.previous.spend : null} money /> : null,
@@ -264,7 +264,7 @@ function footRows(body: UsersAnswer, others: number, compared: boolean, largest:
         user: <>{`${count(others)} ${later ? "other" : "more"} ${others === 1 ? "user" : "users"}`} <UnpricedMark events={rest.unpriced_events} /></>,
         spend: <Amount amount={rest.spend} made={madeOf(rest)} />,
         ...change(rest),
-        share: <div className="share"><span className="share-text">{shareText(shareOf(rest, totals))}</span></div>,
+        share: <ShareAlone of={shareOf(rest, totals)} />,
         daily: <Spark days={rest.spark} />,
         traces: count(rest.traces),
         tokens: tokens(rest.tokens),
@@ -298,7 +298,7 @@ function footRows(body: UsersAnswer, others: number, compared: boolean, largest:
       user: searched ? "Total of these" : "Total",
       spend: <Amount amount={totals.spend} made={madeOf(totals)} sign focusable />,
       ...change(totals),
-      share: <div className="share"><span className="share-text">100%</span></div>,
+      share: <ShareAlone of={1} />,
       traces: count(totals.traces),
       tokens: tokens(totals.tokens),
     },

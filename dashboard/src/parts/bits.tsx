@@ -2,6 +2,7 @@ import type { MouseEvent, ReactNode } from "react";
 import { share as shareText } from "../format/count";
 import { fullTime, lastSeen } from "../format/time";
 import { go } from "../state/address";
+import { NotApplicable } from "./amount";
 
 interface LinkProps {
   to: string;
@@ -27,8 +28,25 @@ export function A({ to, children, rowLink = false, ...rest }: LinkProps) {
   );
 }
 
+/** A part of the total as text; of what is not known there is none. */
+export function Share({ of }: { of: number | null }) {
+  return of === null ? <NotApplicable /> : <>{shareText(of)}</>;
+}
+
+/** Where no bar stands beside it: at the foot, under the rows' own. */
+export function ShareAlone({ of }: { of: number | null }) {
+  return (
+    <div className="share">
+      <span className="share-text">
+        <Share of={of} />
+      </span>
+    </div>
+  );
+}
+
 /** Bars are scaled to the largest row, the text to the total. */
-export function ShareBar({ part, largest, share, hatched = false }: { part: number; largest: number; share: number; hatched?: boolean }) {
+export function ShareBar({ part, largest, share, hatched = false }: { part: number; largest: number; share: number | null; hatched?: boolean }) {
+  if (share === null) return <NotApplicable />;
   const width = largest > 0 ? Math.min(100, (part / largest) * 100) : 0;
   return (
     <div className="share">

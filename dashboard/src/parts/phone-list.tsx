@@ -1,10 +1,9 @@
 import { type ReactNode } from "react";
-import { share as shareText } from "../format/count";
 import { clock } from "../format/time";
 import { useScope } from "../state/address";
 import { freshness } from "../state/freshness";
 import { useStore } from "../state/store";
-import { A } from "./bits";
+import { A, Share } from "./bits";
 import { Icon } from "./icon";
 import { Popover } from "./popover";
 
@@ -13,7 +12,7 @@ export interface PhoneRow {
   readonly href: string;
   readonly name: string;
   readonly amount: ReactNode;
-  readonly share: number;
+  readonly share: number | null;
   readonly part: number;
   readonly note: ReactNode;
   readonly change: ReactNode;
@@ -97,7 +96,7 @@ export function PhoneList({
                   <rect className="bar-ground" width="100" height="5" />
                   <rect width={largest > 0 ? (row.part / largest) * 100 : 0} height="5" />
                 </svg>
-                {shareText(row.share)}
+                <Share of={row.share} />
                 {row.note}
               </span>
               {row.change}
