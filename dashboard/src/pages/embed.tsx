@@ -8,7 +8,7 @@ import { dollarText } from "../format/money";
 import { clock } from "../format/time";
 import { Spark } from "../charts/spark";
 import { Amount, UnpricedMark, madeOf } from "../parts/amount";
-import { LastSeen, ShareAlone, ShareBar, shortId } from "../parts/bits";
+import { LastSeen, Name, ShareAlone, ShareBar } from "../parts/bits";
 import { Answered } from "../parts/card";
 import { Export } from "../parts/controls";
 import { Change } from "../parts/delta";
@@ -199,7 +199,7 @@ function UsageTable({ body, word, sort, onSort }: { body: UsersAnswer; word: str
       sort: "user_id",
       cell: (user) => (
         <div className="id-cell">
-          <span className="id">{shortId(user.user_id)}</span>
+          <span className="id"><Name text={user.user_id} most={32} /></span>
           <UnpricedMark events={user.unpriced_events} />
         </div>
       ),

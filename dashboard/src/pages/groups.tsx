@@ -10,7 +10,7 @@ import { Change } from "../parts/delta";
 import { type Column, Ledger, LedgerSkeleton, type FootRow } from "../parts/ledger";
 import { partOf, shareOf, slotOf, spendNumber } from "../parts/money-columns";
 import { PAGE_ROWS, Pager } from "../parts/pager";
-import { PhoneList } from "../parts/phone-list";
+import { PhoneList, PhoneListSkeleton } from "../parts/phone-list";
 import { RowLink } from "../parts/row-link";
 import { href, pathOf, useLink, useParams, useScope } from "../state/address";
 import { useNow } from "../state/now";
@@ -24,6 +24,7 @@ export function Groups({ tag, mean }: { tag: string; mean: string | null | undef
   const [params, change] = useParams();
   const [scope] = useScope();
   const paging = usePaging();
+  const phone = usePhone();
   const sort = params.get("sort") ?? "-spend";
   const field = `tag.${tag}`;
   const answer = useAnswer<GroupsAnswer>(
@@ -37,7 +38,7 @@ export function Groups({ tag, mean }: { tag: string; mean: string | null | undef
     ]),
   );
   return (
-    <Answered answer={answer} what="This table" skeleton={<LedgerSkeleton columns={SKELETON} rows={8} />}>
+    <Answered answer={answer} what="This table" skeleton={phone ? <PhoneListSkeleton rows={8} /> : <LedgerSkeleton columns={SKELETON} rows={8} />}>
       {(body) => (
         <GroupTable
           tag={tag}

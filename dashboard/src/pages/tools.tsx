@@ -4,15 +4,15 @@ import { count, duration, share as shareText } from "../format/count";
 import { nanos } from "../format/decimal";
 import { dollarText } from "../format/money";
 import { Amount, NotApplicable, UnpricedMark, madeOf } from "../parts/amount";
-import { A, LastSeen, ShareAlone, ShareBar, shortId } from "../parts/bits";
+import { A, LastSeen, Name, ShareAlone, ShareBar } from "../parts/bits";
 import { Answered } from "../parts/card";
-import { CopyCurl, Export } from "../parts/controls";
+import { CopyCurl, Export, type Exported } from "../parts/controls";
 import { Change } from "../parts/delta";
 import { KpiSkeleton, Kpis } from "../parts/kpi";
 import { type Column, type FootRow, Ledger, LedgerSkeleton } from "../parts/ledger";
 import { slotOf } from "../parts/money-columns";
 import { PAGE_ROWS, Pager } from "../parts/pager";
-import { PhoneAsOf } from "../parts/phone-list";
+import { PhoneHead } from "../parts/phone-head";
 import { useLink, useParams, useScope } from "../state/address";
 import { useNow } from "../state/now";
 import { usePaging } from "../state/paging";
@@ -30,14 +30,15 @@ export function Tools() {
   const sort = params.get("sort") ?? "-calls";
   const answer = useAnswer<ToolsAnswer>("tools", asked(scope, [["limit", String(PAGE_ROWS)], ...optional("sort", sort === "-calls" ? null : sort), ...optional("cursor", paging.cursor)]));
   const none = answer.data?.data.length === 0 && paging.cursor === null && !answer.isPlaceholderData;
+  const exported: Exported = { path: "tools", pairs: asked(scope), name: "tools" };
   return (
     <div className="page">
       <div className="head">
         <h1>Tools</h1>
-        <PhoneAsOf />
+        <PhoneHead exported={exported} />
         <div className="tools">
           <CopyCurl path="tools" pairs={asked(scope)} filters={scope.filters.length} />
-          <Export path="tools" pairs={asked(scope)} name="tools" />
+          <Export {...exported} />
         </div>
       </div>
       <LateNotice />
@@ -126,7 +127,7 @@ function ToolTable({ body, sort, onSort }: { body: ToolsAnswer; sort: string; on
       sort: "tool_name",
       cell: (tool) => (
         <div className="id-cell">
-          <span className="id">{shortId(tool.tool_name, 40)}</span>
+          <span className="id"><Name text={tool.tool_name} most={32} /></span>
           {tool.spend !== null && nanos(tool.spend) > 0n && <span className="second-label">provider-billed</span>}
           <UnpricedMark events={tool.unpriced_events} />
         </div>
@@ -147,7 +148,7 @@ function ToolTable({ body, sort, onSort }: { body: ToolsAnswer; sort: string; on
         const top = tool.top_users[0];
         return top ? (
           <A className="id" to={link("users", top.user_id)}>
-            {shortId(top.user_id, 24)}
+            <Name text={top.user_id} />
           </A>
         ) : null;
       },

@@ -60,10 +60,29 @@ export function ShareBar({ part, largest, share, hatched = false }: { part: numb
 }
 
 const MOST_SHOWN = 32;
+const LEAST_SHOWN = 24;
+const TAIL = 8;
 
 /** An id is never cut below 24 characters, and then in its middle: both ends tell ids apart. */
 export function shortId(id: string, most = MOST_SHOWN): string {
-  return id.length <= most ? id : `${id.slice(0, most - 9)}…${id.slice(-8)}`;
+  return id.length <= most ? id : `${id.slice(0, most - TAIL - 1)}…${id.slice(-TAIL)}`;
+}
+
+/** A name in a column of its own width: whole on hover where it was cut. */
+export function Name({ text, most = LEAST_SHOWN }: { text: string; most?: number }) {
+  const short = shortId(text, most);
+  return <span {...(short === text ? {} : { title: text })}>{short}</span>;
+}
+
+/** A name where the column's width is not known: it is cut by the browser, as little as it must be, its last characters stay. */
+export function Middle({ text }: { text: string }) {
+  if (text.length <= 2 * TAIL) return <>{text}</>;
+  return (
+    <span className="middle" title={text}>
+      <span className="clip">{text.slice(0, -TAIL)}</span>
+      <span>{text.slice(-TAIL)}</span>
+    </span>
+  );
 }
 
 export function LastSeen({ at, now, tz }: { at: string | null; now: Date; tz: string }) {

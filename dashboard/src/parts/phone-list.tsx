@@ -1,8 +1,4 @@
 import { type ReactNode } from "react";
-import { clock } from "../format/time";
-import { useScope } from "../state/address";
-import { freshness } from "../state/freshness";
-import { useStore } from "../state/store";
 import { A, Share } from "./bits";
 import { Icon } from "./icon";
 import { Popover } from "./popover";
@@ -124,9 +120,19 @@ export function PhoneList({
   );
 }
 
-/** On a phone the stamp stands beside the title. */
-export function PhoneAsOf() {
-  const [{ tz }] = useScope();
-  const { asOf } = useStore(freshness);
-  return asOf === null ? null : <span className="phone-as-of">As of {clock(asOf, tz)}</span>;
+const ROW = 62;
+
+/** The first load of a list of two lines a row. */
+export function PhoneListSkeleton({ rows }: { rows: number }) {
+  return (
+    <div className="phone-list" aria-busy="true">
+      {Array.from({ length: rows }, (_, row) => (
+        <svg key={row} className="skeleton list-blank" width="100%" height={ROW} aria-hidden="true">
+          <rect x="16" y="16" width="40%" height="11" rx="3" />
+          <rect x="16" y="37" width="28%" height="9" rx="3" />
+          <rect x="80%" y="16" width="14%" height="11" rx="3" />
+        </svg>
+      ))}
+    </div>
+  );
 }
