@@ -1,5 +1,5 @@
 /*
- * axe on every page of a running Percapita, at 1440 and 390 wide, light and dark. Any finding fails.
+ * axe on every page of a running Percapita, at 1440, 1000 and 390 wide, light and dark. Any finding fails.
  *   PERCAPITA_URL=http://127.0.0.1:8080 PERCAPITA_KEY=pc_live_… CHROMIUM=/path/to/chromium npm run axe
  */
 import { readFileSync } from "node:fs";
@@ -22,7 +22,7 @@ if (trace) {
 
 const browser = await chromium.launch({ ...(executablePath ? { executablePath } : {}), args: ["--no-sandbox"] });
 let found = 0;
-for (const [width, height] of [[1440, 900], [390, 844]]) {
+for (const [width, height] of [[1440, 900], [1000, 800], [390, 844]]) {
   for (const colorScheme of ["light", "dark"]) {
     // The policy of the pages forbids what axe does, running inside them.
     const context = await browser.newContext({ viewport: { width, height }, colorScheme, bypassCSP: true });

@@ -70,6 +70,8 @@ def test_events_outside_any_trace_lead_to_the_lines_that_open_one(page: Page, fr
     expect(cause(page)).to_contain_text("No event stands in a trace")
     expect(page.locator("pre")).to_contain_text("with_trace")
     expect(page.locator(".waiting")).to_contain_text("Waiting for the first trace")
+    fresh.opens("traces?window=28d&tz=UTC")
+    expect(page.locator("h1")).to_have_text("2 events arrived, but none inside a trace", timeout=60_000)
 
 
 def test_events_of_nobody_name_the_tags_that_they_carry(page: Page, fresh: Fresh) -> None:

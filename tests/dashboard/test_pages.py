@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import urllib.request
 from pathlib import Path
@@ -270,7 +271,7 @@ def test_filters_that_leave_nothing_offer_their_removal(page: Page, site: Site) 
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("width", [1440, 1000, 390])
 def test_axe_finds_nothing_serious(context: BrowserContext, site: Site, theme: str, width: int) -> None:
     page, wrong = watched(context)
     page.set_viewport_size({"width": width, "height": 900})
@@ -289,6 +290,40 @@ def test_axe_finds_nothing_serious(context: BrowserContext, site: Site, theme: s
         ]
         assert serious == [], (path, theme, width)
     assert wrong == []
+
+
+def test_a_narrow_rail_keeps_its_names_its_notices_and_its_account(page: Page, site: Site) -> None:
+    page.set_viewport_size({"width": 1000, "height": 800})
+    page.goto(f"{site.url}/users?{WINDOW}")
+    settled(page)
+    rail = page.get_by_role("navigation", name="Main")
+    for name in ("Overview", "Users", "Traces", "Models", "Tools", "Notices", "API"):
+        link = rail.get_by_role("link", name=name, exact=name != "Notices")  # which says how many are open
+        expect(link).to_be_visible()
+        expect(link).to_have_attribute("title", re.compile(name))
+    rail.get_by_role("button", name="Keyboard").click()
+    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+    page.keyboard.press("Escape")
+    rail.get_by_role("button", name="local").click()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
+def test_a_phone_reaches_what_the_rail_and_the_tools_hold(page: Page, site: Site) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{site.url}/users?{WINDOW}&tag.plan=pro")
+    settled(page)
+    more = page.get_by_role("button", name="More", exact=True)
+    more.click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    held = Path(download.value.path()).read_text(encoding="utf-8")
+    assert len(held.splitlines()) == len(site.api(f"users?{WINDOW}&tag.plan=pro&limit=1000")["data"]) + 1
+    more.click()
+    page.get_by_role("dialog", name="More").get_by_role("link", name="Notices").click()
+    expect(page.locator("h1")).to_have_text("Notices")
+    more.click()
+    expect(page.get_by_role("button", name="Light or dark")).to_be_visible()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
 
 
 def test_a_tenants_page_shows_its_share_inside_the_vendors_page_alone(browser: Browser, site: Site) -> None:

@@ -1,7 +1,7 @@
 import { type KeyboardEvent, type PointerEvent, useState } from "react";
 import { type Nanos, dollars, exact } from "../format/decimal";
 import { amountText, axisText, dollarText } from "../format/money";
-import { labelled, scale } from "./scale";
+import { axisRoom, labelled, scale } from "./scale";
 import { useWidth } from "./width";
 
 export interface Series {
@@ -25,6 +25,8 @@ const TOP = 16;
 const BOTTOM = 22;
 const LEFT = 38;
 const LABEL_HEIGHT = 14;
+/** Nearer to "today" than this a day's label would touch it. */
+const LABEL_ROOM = 58;
 
 /** Spend a day, stacked. Pointer and left/right snap to the day; direct labels stand at the right edge. */
 export function DayBars({
@@ -47,7 +49,8 @@ export function DayBars({
   const right = phone ? 4 : 78;
   const totals = bars.map((bar) => dollars(total(bar)));
   const { ticks, step, top } = scale(Math.max(average?.value ?? 0, ...totals));
-  const plot = { left: LEFT, right: width - right, top: TOP, bottom: height - BOTTOM };
+  const left = axisRoom(ticks.map((tick) => `$${axisText(tick, step)}`), LEFT);
+  const plot = { left, right: width - right, top: TOP, bottom: height - BOTTOM };
   const y = (value: number): number => plot.bottom - (value / top) * (plot.bottom - plot.top);
   const slot = Math.max(1, (plot.right - plot.left) / Math.max(1, bars.length));
   const barWidth = Math.max(1, Math.min(slot * 0.68, 36));
@@ -108,7 +111,7 @@ export function DayBars({
             0
           </text>
           {named.map((index) =>
-            last - index < Math.max(2, bars.length / 12) && bars[last]?.isToday ? null : (
+            bars[last]?.isToday && (last - index) * slot < LABEL_ROOM ? null : (
               <text key={index} x={x(index) + barWidth / 2} y={height - 5} textAnchor="middle">
                 {bars[index]!.label}
               </text>

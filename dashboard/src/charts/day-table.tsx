@@ -1,5 +1,6 @@
 import { type Nanos, exact } from "../format/decimal";
 import { amountText, dollarText } from "../format/money";
+import { Name } from "../parts/bits";
 import { type Bar, type Series, Swatch } from "./day-bars";
 
 /** The chart's numbers: the same data, in the same order, with totals both ways. */
@@ -20,7 +21,7 @@ export function DayTable({ bars, series, first }: { bars: readonly Bar[]; series
                 <th key={`${one.color}${one.name}`} scope="col" className="numeric">
                   <span className="legend-key end">
                     <Swatch color={one.color} />
-                    {one.name}
+                    <Name text={one.name} />
                   </span>
                 </th>
               ))}

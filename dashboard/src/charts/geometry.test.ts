@@ -119,5 +119,10 @@ describe("the waterfall", () => {
   it("has five or six ticks at round times", () => {
     expect(timeTicks(21_400)).toEqual([0, 5000, 10000, 15000, 20000]);
     expect(timeTicks(620)).toEqual([0, 200, 400, 600]);
+    expect(timeTicks(21_400, 800)).toEqual(timeTicks(21_400));
+  });
+  it("has fewer where the lane is narrow, so that they do not touch", () => {
+    expect(timeTicks(21_400, 200)).toEqual([0, 10000, 20000]);
+    expect(timeTicks(21_400, 0)).toEqual([0]);
   });
 });

@@ -2,6 +2,7 @@ import type { Group } from "../api/types";
 import { dollars, exact, sum } from "../format/decimal";
 import { dollarText, roundText } from "../format/money";
 import { dayInWords, dayOf, shortDay } from "../format/time";
+import { Middle } from "../parts/bits";
 import { useScope } from "../state/address";
 import { useNow } from "../state/now";
 import { useWidth } from "./width";
@@ -23,7 +24,7 @@ export function MiniBars({ name, days, rows }: { name: string; days: readonly st
   return (
     <figure className="mini" ref={ref}>
       <figcaption>
-        <span className="id">{name}</span>
+        <span className="id clip"><Middle text={name} /></span>
         <span className="dim">peak {roundText(peak)} a day</span>
       </figcaption>
       <svg className="chart" width={width} height={HEIGHT} viewBox={`0 0 ${width} ${HEIGHT}`} role="img" aria-label={`${name}: spend a day`}>

@@ -1,5 +1,5 @@
 import { axisText } from "../format/money";
-import { labelled, path, scale } from "./scale";
+import { axisRoom, labelled, path, scale } from "./scale";
 import { useWidth } from "./width";
 
 const HEIGHT = 208;
@@ -31,7 +31,8 @@ export function Running({
   const [ref, width] = useWidth<HTMLDivElement>();
   const right = width < 480 ? 12 : 112;
   const { ticks, step, top } = scale(Math.max(now.at(-1) ?? 0, before?.at(-1) ?? 0, forecast?.value ?? 0));
-  const plot = { left: LEFT, right: width - right, top: TOP, bottom: HEIGHT - BOTTOM };
+  const left = axisRoom(ticks.map((tick) => `$${axisText(tick, step)}`), LEFT);
+  const plot = { left, right: width - right, top: TOP, bottom: HEIGHT - BOTTOM };
   const x = (day: number): number => plot.left + (day / Math.max(1, days)) * (plot.right - plot.left);
   const y = (value: number): number => plot.bottom - (value / top) * (plot.bottom - plot.top);
   // A day's spend is there at its end, so the line starts from nothing.

@@ -19,6 +19,15 @@ export function scale(largest: number): Scale {
   return { ticks, step, top: Math.max(largest, ticks[2]!) };
 }
 
+/** What a digit of the axis takes, and the air around its labels. */
+const DIGIT = 6.8;
+const AIR = 14;
+
+/** The room that an axis needs for its longest label, and no less than `least`. */
+export function axisRoom(labels: readonly string[], least: number): number {
+  return Math.max(least, Math.ceil(Math.max(0, ...labels.map((label) => label.length)) * DIGIT) + AIR);
+}
+
 /** Which of so many labels are drawn, so that at most `most` are, evenly, the last one always apart. */
 export function labelled(count: number, most: number): number[] {
   const every = Math.max(1, Math.ceil(count / most));

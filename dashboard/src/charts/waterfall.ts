@@ -82,9 +82,13 @@ export function span(all: readonly Lane[]): number {
   return Math.max(1, ...all.map((one) => one.start + one.length));
 }
 
-/** Ticks of the time axis: five or six, at round steps. */
-export function timeTicks(milliseconds: number): number[] {
-  const rough = milliseconds / 6;
+const MOST_STEPS = 6;
+/** What "1 m 30 s" takes, and air. */
+const STEP_WIDTH = 64;
+
+/** Ticks of the time axis at round steps: six steps at most, and no more than the lane has room to label. */
+export function timeTicks(milliseconds: number, width = MOST_STEPS * STEP_WIDTH): number[] {
+  const rough = milliseconds / Math.max(1, Math.min(MOST_STEPS, Math.floor(width / STEP_WIDTH)));
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * ([1, 2, 5, 10].find((times) => times * power >= rough) ?? 10);
   const found: number[] = [];

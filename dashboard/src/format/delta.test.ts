@@ -16,6 +16,7 @@ describe("changes", () => {
   });
   it("are a factor from ten times on", () => {
     expect(delta("140", "10")).toEqual({ kind: "up", text: "× 14" });
+    expect(delta("128805", "1")).toEqual({ kind: "up", text: "× 128,805" });
     expect(delta("99", "10")).toEqual({ kind: "up", text: "890%" });
   });
   it("can be none at all, or all of it", () => {

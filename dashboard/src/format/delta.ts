@@ -1,3 +1,4 @@
+import { count } from "./count";
 import { DOLLAR, divide, nanos } from "./decimal";
 
 export type Delta =
@@ -16,7 +17,7 @@ export function delta(now: string | number | null | undefined, before: string | 
   if (current === earlier) return { kind: "flat", text: "0%" };
   const kind = current > earlier ? "up" : "down";
   // From ten times on, a percentage is harder to read than a factor.
-  if (current >= earlier * 10n) return { kind, text: `× ${divide(current, earlier)}` };
+  if (current >= earlier * 10n) return { kind, text: `× ${count(Number(divide(current, earlier)))}` };
   const change = current > earlier ? current - earlier : earlier - current;
   const thousandths = divide(change * 1000n, earlier);
   if (thousandths >= 100n) return { kind, text: `${divide(change * 100n, earlier)}%` };

@@ -57,10 +57,14 @@ describe("money elsewhere", () => {
     expect([0, 2000, 4000, 6000].map((value) => axisText(value, 2000))).toEqual(["0", "2k", "4k", "6k"]);
     expect(axisText(1500, 500)).toBe("1.5k");
     expect(axisText(300, 100)).toBe("300");
+    expect([400_000, 800_000, 1_200_000].map((value) => axisText(value, 400_000))).toEqual(["400k", "800k", "1.2M"]);
+    expect(axisText(7_500_000, 2_500_000)).toBe("7.5M");
   });
   it("keeps the decimals that a small scale needs", () => {
     expect(axisText(0.8, 0.4)).toBe("0.80");
-    expect(axisText(0.004, 0.002)).toBe("0.0040");
+    expect([0.05, 0.1, 0.15].map((value) => axisText(value, 0.05))).toEqual(["0.05", "0.10", "0.15"]);
+    expect(axisText(0.004, 0.002)).toBe("0.004");
+    expect(axisText(0.0045, 0.0015)).toBe("0.0045");
     expect(axisText(2.5, 2.5)).toBe("2.5");
   });
   it("is round in a forecast", () => {

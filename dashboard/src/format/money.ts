@@ -40,12 +40,15 @@ export function exactText(amount: string): string {
   return grouped(whole!) + (rest ? `.${rest}` : "");
 }
 
-/** Whole dollars, `k` from 1,000; a scale that ends below a few dollars keeps the decimals that its step needs. */
+/** Whole dollars, `k` from 1,000, `M` from a million; a scale that ends below a few dollars has cents, and past them what its step needs. */
 export function axisText(value: number, step: number): string {
   if (value === 0) return "0";
-  if (value >= 1000) return `${trimmed(value / 1000, step >= 1000 ? (step % 1000 ? 1 : 0) : 2)}k`;
-  if (step >= 1) return trimmed(value, step % 1 ? 1 : 0);
-  return value.toFixed(Math.min(MOST, Math.max(2, 1 - Math.floor(Math.log10(step)))));
+  if (value >= 1e6) return `${trimmed(value / 1e6, 3)}M`;
+  if (value >= 1000) return `${trimmed(value / 1000, 3)}k`;
+  if (step >= 1) return trimmed(value, 1);
+  const [figures, power] = step.toExponential(1).split("e");
+  const decimals = (figures!.endsWith(".0") ? 0 : 1) - Number(power);
+  return value.toFixed(Math.min(MOST, Math.max(2, decimals)));
 }
 
 /** A forecast, an average, a peak: whole dollars, and cents where dollars would say nothing. */

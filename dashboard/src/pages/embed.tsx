@@ -3,12 +3,12 @@ import { asked, useAnswer } from "../api/answers";
 import { Problem, post, setCredential } from "../api/client";
 import type { EmbedSession, User, UsersAnswer } from "../api/types";
 import { contrast, isHex } from "../format/contrast";
-import { count, share as shareText, tokens } from "../format/count";
+import { count, tokens } from "../format/count";
 import { dollarText } from "../format/money";
 import { clock } from "../format/time";
 import { Spark } from "../charts/spark";
 import { Amount, UnpricedMark, madeOf } from "../parts/amount";
-import { LastSeen, ShareBar, shortId } from "../parts/bits";
+import { LastSeen, Name, ShareAlone, ShareBar } from "../parts/bits";
 import { Answered } from "../parts/card";
 import { Export } from "../parts/controls";
 import { Change } from "../parts/delta";
@@ -199,21 +199,21 @@ function UsageTable({ body, word, sort, onSort }: { body: UsersAnswer; word: str
       sort: "user_id",
       cell: (user) => (
         <div className="id-cell">
-          <span className="id">{shortId(user.user_id)}</span>
+          <span className="id"><Name text={user.user_id} most={32} /></span>
           <UnpricedMark events={user.unpriced_events} />
         </div>
       ),
     },
     { id: "spend", label: "Spend, USD", numeric: true, sort: "spend", slot: slotOf([...data, unattributed, totals]), cell: (user) => <Amount amount={user.spend} made={madeOf(user)} /> },
     ...(compared ? [{ id: "change", label: "Change", numeric: true, cell: (user: User) => <Change now={user.spend} before={user.previous ? user.previous.spend : null} money /> }] : []),
-    { id: "share", label: "Share", numeric: true, sort: "share", cell: (user) => <ShareBar part={spendNumber(user)} largest={largest} share={user.share} /> },
+    { id: "share", label: "Share", numeric: true, sort: "share", cell: (user) => <ShareBar part={spendNumber(user)} largest={largest} share={shareOf(user, totals)} /> },
     { id: "daily", label: "Daily", cell: (user) => <Spark days={user.spark} /> },
     { id: "traces", label: "Traces", numeric: true, sort: "traces", cell: (user) => count(user.traces) },
     { id: "tokens", label: "Tokens", numeric: true, sort: "tokens", cell: (user) => tokens(user.tokens) },
     { id: "seen", label: "Last seen", sort: "last_seen", className: "mid", cell: (user) => <LastSeen at={user.last_seen} now={now} tz={scope.tz} /> },
   ];
   const foot: FootRow[] = [];
-  if (others > 0) foot.push({ kind: "rest", cells: { user: `${count(others)} more`, spend: <Amount amount={rest.spend} />, share: <div className="share"><span className="share-text">{shareText(shareOf(rest, totals))}</span></div>, daily: <Spark days={rest.spark} />, traces: count(rest.traces), tokens: tokens(rest.tokens) } });
+  if (others > 0) foot.push({ kind: "rest", cells: { user: `${count(others)} more`, spend: <Amount amount={rest.spend} />, share: <ShareAlone of={shareOf(rest, totals)} />, daily: <Spark days={rest.spark} />, traces: count(rest.traces), tokens: tokens(rest.tokens) } });
   if (unattributed && unattributed.events > 0) {
     foot.push({
       kind: "unattributed",
@@ -239,7 +239,7 @@ function UsageTable({ body, word, sort, onSort }: { body: UsersAnswer; word: str
       user: "Total",
       spend: <Amount amount={totals.spend} made={madeOf(totals)} sign focusable />,
       ...(compared ? { change: <Change now={totals.spend} before={totals.previous ? totals.previous.spend : null} /> } : {}),
-      share: <div className="share"><span className="share-text">100%</span></div>,
+      share: <ShareAlone of={1} />,
       traces: count(totals.traces),
       tokens: tokens(totals.tokens),
     },

@@ -18,13 +18,14 @@ const ASKS_MS = 2_000;
 
 /**
  * Nothing to show: the page says why, from the data, and flips by itself when the first event arrives. `unattributed` is what
- * Users has of nobody; where users are not what is listed it is null.
+ * Users has of nobody; where users are not what is listed it is null. `otherwise` is the headline where every check passes and there
+ * is nothing all the same: events that say whose they are, outside any trace.
  */
-export function Empty({ scope, unattributed }: { scope: Scope; unattributed: Row | null }) {
+export function Empty({ scope, unattributed, otherwise }: { scope: Scope; unattributed: Row | null; otherwise?: string }) {
   const now = useNow();
   const client = useQueryClient();
   const pairs = asked(scope, [], { compare: false });
-  const { data, dataUpdatedAt } = useQuery<Answer<Diagnosis>, Problem>({
+  const { data, dataUpdatedAt, error } = useQuery<Answer<Diagnosis>, Problem>({
     queryKey: ["diagnosis", pairs],
     queryFn: ({ signal }) => get<Answer<Diagnosis>>(`${API}/diagnosis`, pairs, signal),
     refetchInterval: ASKS_MS,
@@ -41,12 +42,15 @@ export function Empty({ scope, unattributed }: { scope: Scope; unattributed: Row
   }, [state, client]);
 
   const diagnosis: Diagnosis | null = data?.data ?? null;
-  const shown = diagnosis?.state ?? (unattributed && unattributed.events > 0 ? "no_user" : null);
+  // Until the cause is known none is named: words that change would have been untrue.
+  if (diagnosis === null && !error) return <Unknown />;
+  const passes = diagnosis?.state === "ok" && otherwise !== undefined;
+  const shown = passes ? "no_trace" : diagnosis?.state ?? (unattributed && unattributed.events > 0 ? "no_user" : null);
   return (
     <div className="page">
       <div className="diagnosis">
         <div>
-          <h1>{shown === "outside_window" ? elsewhere(diagnosis, scope, now, unattributed !== null) : headline(shown, diagnosis, unattributed)}</h1>
+          <h1>{passes ? otherwise : shown === "outside_window" ? elsewhere(diagnosis, scope, now, unattributed !== null) : headline(shown, diagnosis, unattributed)}</h1>
           <p>
             Percapita shows a user as soon as one LLM call carries a <code>userId</code> tag inside a trace. This is how far yours have come.
           </p>
@@ -66,6 +70,38 @@ export function Empty({ scope, unattributed }: { scope: Scope; unattributed: Row
         </div>
       </div>
     </div>
+  );
+}
+
+const CHECKS = 6;
+
+/** The diagnosis as it will stand, without its words. */
+function Unknown() {
+  return (
+    <div className="page">
+      <div className="diagnosis" aria-busy="true">
+        <div>
+          <h1 className="hidden">Looking for what is missing</h1>
+          <Line width={320} height={22} />
+          <ul className="checks">
+            {Array.from({ length: CHECKS }, (_, check) => (
+              <li key={check}>
+                <span />
+                <Line width={200} height={38} />
+              </li>
+            ))}
+          </ul>
+        </div>
+      </div>
+    </div>
+  );
+}
+
+function Line({ width, height }: { width: number; height: number }) {
+  return (
+    <svg className="skeleton" width={width} height={height} aria-hidden="true">
+      <rect y={height / 2 - 6} width={width} height="12" rx="3" />
+    </svg>
   );
 }
 
@@ -160,7 +196,7 @@ function checkWords(check: Check, state: "ok" | "cause" | "wait", scope: Scope, 
         : { title: "With a userId", detail: state === "ok" ? seen : 'tags={"userId": user.id}' };
     case "in_window":
       return failed
-        ? { title: "Not in this window", detail: `${name}, ${dates}. ${seen}.` }
+        ? { title: "Not in this window", detail: seen === "" ? `${name}, ${dates}.` : `${name}, ${dates}. ${seen}.` }
         : { title: "Inside this window", detail: `${name}, ${dates}` };
     case "filters":
       return failed

@@ -2,15 +2,15 @@ import { asked, useAnswer } from "../api/answers";
 import type { Group, GroupsAnswer, Row } from "../api/types";
 import { PerHeadBar, rowOver } from "../charts/per-head-bar";
 import { Spark } from "../charts/spark";
-import { count, plural, share as shareText, tokens } from "../format/count";
+import { count, plural, tokens } from "../format/count";
 import { Amount, NotApplicable, UnpricedMark, madeOf } from "../parts/amount";
-import { A, LastSeen, ShareBar } from "../parts/bits";
+import { A, LastSeen, ShareAlone, ShareBar } from "../parts/bits";
 import { Answered } from "../parts/card";
 import { Change } from "../parts/delta";
 import { type Column, Ledger, LedgerSkeleton, type FootRow } from "../parts/ledger";
-import { shareOf, slotOf, spendNumber } from "../parts/money-columns";
+import { partOf, shareOf, slotOf, spendNumber } from "../parts/money-columns";
 import { PAGE_ROWS, Pager } from "../parts/pager";
-import { PhoneList } from "../parts/phone-list";
+import { PhoneList, PhoneListSkeleton } from "../parts/phone-list";
 import { RowLink } from "../parts/row-link";
 import { href, pathOf, useLink, useParams, useScope } from "../state/address";
 import { useNow } from "../state/now";
@@ -24,6 +24,7 @@ export function Groups({ tag, mean }: { tag: string; mean: string | null | undef
   const [params, change] = useParams();
   const [scope] = useScope();
   const paging = usePaging();
+  const phone = usePhone();
   const sort = params.get("sort") ?? "-spend";
   const field = `tag.${tag}`;
   const answer = useAnswer<GroupsAnswer>(
@@ -37,7 +38,7 @@ export function Groups({ tag, mean }: { tag: string; mean: string | null | undef
     ]),
   );
   return (
-    <Answered answer={answer} what="This table" skeleton={<LedgerSkeleton columns={SKELETON} rows={8} />}>
+    <Answered answer={answer} what="This table" skeleton={phone ? <PhoneListSkeleton rows={8} /> : <LedgerSkeleton columns={SKELETON} rows={8} />}>
       {(body) => (
         <GroupTable
           tag={tag}
@@ -111,7 +112,7 @@ function GroupTable({ tag, mean, body, sort, onSort }: { tag: string; mean: stri
         value: paging.page > 1 ? "Other values" : "More values",
         spend: <Amount amount={rest.spend} made={madeOf(rest)} />,
         ...(compared ? { change: change(rest) } : {}),
-        share: <div className="share"><span className="share-text">{shareText(shareOf(rest, totals))}</span></div>,
+        share: <ShareAlone of={shareOf(rest, totals)} />,
         daily: <Spark days={rest.spark} />,
         traces: count(rest.traces),
         tokens: tokens(rest.tokens),
@@ -124,7 +125,7 @@ function GroupTable({ tag, mean, body, sort, onSort }: { tag: string; mean: stri
       value: "Total",
       spend: <Amount amount={totals.spend} made={madeOf(totals)} sign focusable />,
       ...(compared ? { change: change(totals) } : {}),
-      share: <div className="share"><span className="share-text">100%</span></div>,
+      share: <ShareAlone of={1} />,
       mean: <Mean amount={mean} />,
       traces: count(totals.traces),
       tokens: tokens(totals.tokens),
@@ -134,9 +135,9 @@ function GroupTable({ tag, mean, body, sort, onSort }: { tag: string; mean: stri
     <>
       <PerHeadBar
         label={`All spend as one line, one segment a value of ${tag}, largest first`}
-        named={data.filter((row) => row.key !== null).map((row) => ({ key: keyOf(row), name: valueName(keyOf(row)), share: shareOf(row, totals), href: open(row) }))}
-        rest={hasRest ? shareOf(rest, totals) : 0}
-        unattributed={data.filter((row) => row.key === null).reduce((sum, row) => sum + shareOf(row, totals), 0)}
+        named={data.filter((row) => row.key !== null).map((row) => ({ key: keyOf(row), name: valueName(keyOf(row)), share: partOf(row, totals), href: open(row) }))}
+        rest={hasRest ? partOf(rest, totals) : 0}
+        unattributed={data.filter((row) => row.key === null).reduce((sum, row) => sum + partOf(row, totals), 0)}
         labels={{ named: "the values below", rest: "more values", unattributed: `no ${tag}` }}
       />
       {phone ? (

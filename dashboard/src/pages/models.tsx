@@ -5,18 +5,19 @@ import { Swatch } from "../charts/day-bars";
 import { TokenMix } from "../charts/token-mix";
 import { count, duration, plural, share as shareText, tokens } from "../format/count";
 import { Amount, NotApplicable, Rate, UnpricedMark, madeOf } from "../parts/amount";
-import { A, ShareBar } from "../parts/bits";
+import { A, ShareAlone, ShareBar } from "../parts/bits";
 import { Answered } from "../parts/card";
-import { CopyCurl, Export, Segments } from "../parts/controls";
+import { CopyCurl, Export, type Exported, Segments } from "../parts/controls";
 import { Change } from "../parts/delta";
 import { Icon } from "../parts/icon";
 import { type Column, type FootRow, Ledger, LedgerSkeleton } from "../parts/ledger";
 import { shareOf, slotOf, spendNumber } from "../parts/money-columns";
 import { PAGE_ROWS, Pager } from "../parts/pager";
-import { PhoneAsOf } from "../parts/phone-list";
+import { PhoneHead } from "../parts/phone-head";
 import { RowLink } from "../parts/row-link";
 import { href, pathOf, useLink, useParams, useScope } from "../state/address";
 import { usePaging } from "../state/paging";
+import { usePhone } from "../state/phone";
 import { type Pairs, optional, scopePairs, withFilter } from "../state/scope";
 import { Empty } from "./empty";
 import { LateNotice } from "./late";
@@ -39,17 +40,18 @@ export function Models() {
   const groups = useAnswer<GroupsAnswer>("overview", asked(scope, [["group_by", view], ...own]), view !== "model");
   const question = view === "model" ? { path: "models", pairs: asked(scope) } : { path: "overview", pairs: asked(scope, [["group_by", view]]) };
   const onSort = (column: string, descending: boolean): void => change({ sort: descending && column === "spend" ? null : (descending ? "-" : "") + column, cursor: null, page: null });
+  const exported: Exported = { ...question, name: view === "model" ? "models" : view };
 
   if (models.data?.totals.events === 0 && !models.isPlaceholderData) return <Empty scope={scope} unattributed={null} />;
   return (
     <div className="page">
       <div className="head">
         <h1>Models</h1>
-        <PhoneAsOf />
+        <PhoneHead exported={exported} />
         <Segments label="One row per" value={view} options={VIEWS} onChoose={(next: View) => change({ view: next === "model" ? null : next, sort: null, cursor: null, page: null })} />
         <div className="tools">
           <CopyCurl path={question.path} pairs={question.pairs} filters={scope.filters.length} />
-          <Export path={question.path} pairs={question.pairs} name={view === "model" ? "models" : view} />
+          <Export {...exported} />
         </div>
       </div>
       <LateNotice />
@@ -93,6 +95,7 @@ const SKELETON = [
 function ModelTable({ body, sort, onSort }: { body: ModelsAnswer; sort: string; onSort: (column: string, descending: boolean) => void }) {
   const [scope] = useScope();
   const link = useLink();
+  const phone = usePhone();
   const { data, totals, rest } = body;
   const compared = scope.compare && body.meta.previous != null;
   const hasRest = rest.calls > 0 || rest.unpriced_events > 0;
@@ -107,7 +110,7 @@ function ModelTable({ body, sort, onSort }: { body: ModelsAnswer; sort: string; 
       sort: "model",
       cell: (model) => (
         <div className="id-cell">
-          {model.model === null ? <RowLink to={open(model)} id="Tools" mono={false} /> : <RowLink to={open(model)} id={model.model} most={40} />}
+          {model.model === null ? <RowLink to={open(model)} id="Tools" mono={false} /> : <RowLink to={open(model)} id={model.model} most={phone ? 24 : 32} />}
           <span className="second-label">{model.provider ?? (model.model === null ? "billed by providers" : "")}</span>
           {model.spend !== null && <UnpricedMark events={model.unpriced_events} />}
         </div>
@@ -115,7 +118,7 @@ function ModelTable({ body, sort, onSort }: { body: ModelsAnswer; sort: string; 
     },
     { id: "spend", label: "Spend, USD", numeric: true, sort: "spend", slot: slotOf([...data, hasRest ? rest : null, totals]), cell: (model) => <Amount amount={model.spend} made={madeOf(model)} /> },
     ...(compared ? [{ id: "change", label: "Change", numeric: true, cell: (model: Model) => (model.spend === null ? <NotApplicable /> : change(model)) }] : []),
-    { id: "share", label: "Share", numeric: true, sort: "share", cell: (model) => (model.spend === null ? <NotApplicable /> : <ShareBar part={spendNumber(model)} largest={largest} share={model.share} />) },
+    { id: "share", label: "Share", numeric: true, sort: "share", cell: (model) => <ShareBar part={spendNumber(model)} largest={largest} share={shareOf(model, totals)} /> },
     { id: "calls", label: "Calls", numeric: true, sort: "calls", cell: (model) => count(model.calls) },
     { id: "tokens", label: "Tokens", numeric: true, sort: "tokens", cell: (model) => tokens(model.tokens) },
     { id: "mix", label: "Token mix", cell: (model) => <TokenMix classes={model.tokens_by_class} /> },
@@ -144,11 +147,7 @@ function sums(row: Row, totals: Row, compared: boolean, total = false) {
   return {
     spend: <Amount amount={row.spend} made={madeOf(row)} sign={total} focusable={total} />,
     ...(compared ? { change: <Change now={row.spend} before={row.previous ? row.previous.spend : null} /> } : {}),
-    share: (
-      <div className="share">
-        <span className="share-text">{total ? "100%" : shareText(shareOf(row, totals))}</span>
-      </div>
-    ),
+    share: <ShareAlone of={total ? 1 : shareOf(row, totals)} />,
     calls: count(row.calls),
     tokens: tokens(row.tokens),
     rate: <Rate row={row} />,

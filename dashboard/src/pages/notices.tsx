@@ -1,11 +1,12 @@
+import { useNotices } from "../api/notices";
 import type { Notice, NoticeKind } from "../api/types";
 import { plural, count } from "../format/count";
 import { dayAndClock, dayOf, shortDay } from "../format/time";
 import { Failed } from "../parts/card";
 import { Icon } from "../parts/icon";
+import { PhoneHead } from "../parts/phone-head";
 import { useScope } from "../state/address";
 import { useNow } from "../state/now";
-import { useNotices } from "./shell";
 
 /** What is odd about the data, what it means for the numbers, and what mends it. */
 export function Notices() {
@@ -14,6 +15,7 @@ export function Notices() {
     <div className="page">
       <div className="head">
         <h1>Notices</h1>
+        <PhoneHead />
       </div>
       {notices.error ? (
         <Failed what="The list of notices" error={notices.error} onAgain={() => void notices.refetch()} busy={notices.isFetching} />
@@ -57,7 +59,7 @@ function wordsOf(kind: NoticeKind, items: number): Words {
       return {
         title: `${plural(items, "model")} without a price`,
         means: "Their calls are counted, but in no sum of spend: totals are lower bounds.",
-        mend: "Newer price data usually knows the model; a price of your own can stand above it.",
+        mend: "Newer price data usually knows the model: upgrade Percapita, it carries the price data of its day.",
         item: "call",
       };
     case "email_like_ids":

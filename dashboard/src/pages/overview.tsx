@@ -7,18 +7,18 @@ import { DayBars, Swatch } from "../charts/day-bars";
 import { colorsOf } from "../charts/colors";
 import { MOST_SERIES, barsOf, seriesOf } from "../charts/day-data";
 import { DayTable } from "../charts/day-table";
-import { count, plural, share as shareText, tokens } from "../format/count";
+import { count, plural, tokens } from "../format/count";
 import { divide, dollars, exact, sum } from "../format/decimal";
 import { dollarText, mean, roundText } from "../format/money";
 import { dayOf, daysBetween, monthName } from "../format/time";
 import { Amount, NotApplicable, UnpricedMark, madeOf } from "../parts/amount";
-import { A } from "../parts/bits";
+import { A, Middle, Share } from "../parts/bits";
 import { Answered } from "../parts/card";
-import { ChartOrTable, CopyCurl, Export, Segments } from "../parts/controls";
+import { ChartOrTable, CopyCurl, Export, type Exported, Segments } from "../parts/controls";
 import { Change } from "../parts/delta";
 import { type Kpi, KpiSkeleton, Kpis } from "../parts/kpi";
 import { shareOf, spendNumber } from "../parts/money-columns";
-import { PhoneAsOf } from "../parts/phone-list";
+import { PhoneHead } from "../parts/phone-head";
 import { TagMenu } from "../parts/tag-menu";
 import { useLink, useParams, useScope } from "../state/address";
 import { useKey } from "../state/keys";
@@ -45,16 +45,17 @@ export function Overview() {
   const shows = params.get("show") === "table" ? "table" : "chart";
   const show = (next: "chart" | "table"): void => change({ show: next === "table" ? "table" : null }, { replace: true });
   useKey("t", () => show(shows === "table" ? "chart" : "table"));
+  const exported: Exported = { path: "overview", pairs: asked(scope, [["group_by", `day,${by}`]], { compare: false }), name: "overview" };
 
   if (answer.data?.data.events === 0 && !answer.isPlaceholderData) return <Empty scope={scope} unattributed={null} />;
   return (
     <div className="page">
       <div className="head">
         <h1>Overview</h1>
-        <PhoneAsOf />
+        <PhoneHead exported={exported} />
         <div className="tools">
           <CopyCurl path="overview" pairs={asks} filters={scope.filters.length} />
-          <Export path="overview" pairs={asked(scope, [["group_by", `day,${by}`]], { compare: false })} name="overview" />
+          <Export {...exported} />
         </div>
       </div>
       <LateNotice />
@@ -156,7 +157,7 @@ function ByGroup({ by, keys, perUser, shows, onShow, onBy }: { by: string; perUs
         <header>
           <h2>By {fieldName(by)}</h2>
         </header>
-        <Answered answer={grouped} what="This table" skeleton={<div className="chart-room" />}>
+        <Answered answer={grouped} what="This table" skeleton={<div className="table-room" />}>
           {(body) => <Legend by={by} body={body} total={perUser} colors={new Map(named.map((key, index) => [key, colors[index] ?? 0]))} />}
         </Answered>
       </section>
@@ -240,10 +241,10 @@ function Legend({ by, body, total, colors }: { by: string; body: GroupsAnswer; t
           const name = row.key ?? "(none)";
           return (
             <tr key={row.key ?? ""}>
-              <td>
+              <td className="yields">
                 <span className="legend-key">
                   <Swatch color={color} />
-                  {to === null ? <span className={by === "model" ? "id clip" : "clip"}>{name}</span> : <A to={to} className="clip" rowLink>{name}</A>}
+                  {to === null ? <span className={by === "model" ? "id clip" : "clip"}><Middle text={name} /></span> : <A to={to} className="clip" rowLink><Middle text={name} /></A>}
                 </span>
               </td>
               <td className="numeric">
@@ -325,7 +326,7 @@ function ByModel() {
           </A>
         </div>
       </header>
-      <Answered answer={answer} what="This table" skeleton={<div className="chart-room" />}>
+      <Answered answer={answer} what="This table" skeleton={<div className="table-room" />}>
         {(body) => {
           const rows = called(body).slice(0, MODELS);
           const largest = Math.max(0, ...rows.map(spendNumber));
@@ -345,14 +346,16 @@ function ByModel() {
               <tbody>
                 {rows.map((row) => (
                   <tr key={row.key}>
-                    <td className="id">{row.key}</td>
+                    <td className="id yields">
+                      <Middle text={row.key!} />
+                    </td>
                     <td className="bar-cell">
                       <svg className="bar" viewBox="0 0 100 5" preserveAspectRatio="none" aria-hidden="true">
                         {row.spend !== null && <rect className="bar-ground" width="100" height="5" />}
                         <rect width={largest > 0 ? (spendNumber(row) / largest) * 100 : 0} height="5" />
                       </svg>
                     </td>
-                    <td className="numeric mid">{row.spend === null ? <NotApplicable /> : shareText(shareOf(row, body.totals))}</td>
+                    <td className="numeric mid"><Share of={shareOf(row, body.totals)} /></td>
                     <td className="numeric">{row.spend === null ? <UnpricedMark events={row.unpriced_events} /> : <Amount amount={row.spend} made={madeOf(row)} />}</td>
                     {compared && (
                       <td className="numeric">

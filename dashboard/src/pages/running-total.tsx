@@ -2,7 +2,7 @@ import { asked, useAnswer } from "../api/answers";
 import type { Group, GroupsAnswer, OverviewAnswer } from "../api/types";
 import { Running } from "../charts/running";
 import { type Nanos, dollars, exact, nanos, sum } from "../format/decimal";
-import { amountText, dollarText, roundText } from "../format/money";
+import { amountText, roundText } from "../format/money";
 import { addDays, dayInWords, dayOf, daysBetween, monthName, shortDay } from "../format/time";
 import { Answered } from "../parts/card";
 import { ChartOrTable } from "../parts/controls";
@@ -98,8 +98,8 @@ function RunningTable({ rows, current, past, tz }: { rows: readonly Group[]; cur
             <tr key={row.key}>
               <td>{dayInWords(dayOf(new Date(row.key!), tz))}</td>
               <td className="numeric mid">{row.spend === null ? "no price" : amountText(row.spend)}</td>
-              <td className="numeric strong">{dollarText(exact(current[index]!))}</td>
-              {past && <td className="numeric mid">{past[index] === undefined ? "" : dollarText(exact(past[index]))}</td>}
+              <td className="numeric strong">{amountText(exact(current[index]!))}</td>
+              {past && <td className="numeric mid">{past[index] === undefined ? "" : amountText(exact(past[index]))}</td>}
             </tr>
           ))}
         </tbody>

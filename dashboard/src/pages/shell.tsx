@@ -1,8 +1,7 @@
-import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type MouseEvent, type ReactNode, useEffect, useRef } from "react";
 import { useMe } from "../api/answers";
-import { API, type Problem, get, remove } from "../api/client";
-import type { Answer, Notice } from "../api/types";
+import { useNotices } from "../api/notices";
+import { useSignOut } from "../api/session";
 import { A } from "../parts/bits";
 import { Boundary } from "../parts/boundary";
 import { Icon, type IconName, Logo } from "../parts/icon";
@@ -42,7 +41,7 @@ export function Shell({ children }: { children: ReactNode }) {
         Skip to content
       </a>
       <nav className="rail" aria-label="Main">
-        <A className="brand" to={link("overview")}>
+        <A className="brand" title="Percapita" to={link("overview")}>
           <Logo />
           <span>Percapita</span>
         </A>
@@ -50,7 +49,7 @@ export function Shell({ children }: { children: ReactNode }) {
         <ul className="nav">
           {SECTIONS.map((section, index) => (
             <li key={section}>
-              <A to={link(section)} {...(current === section ? { "aria-current": "page" as const } : {})}>
+              <A to={link(section)} title={`${NAMES[section]}  ${index + 1}`} {...(current === section ? { "aria-current": "page" as const } : {})}>
                 <Icon name={section} />
                 <span>{NAMES[section]}</span>
                 <kbd>{index + 1}</kbd>
@@ -66,6 +65,7 @@ export function Shell({ children }: { children: ReactNode }) {
             <li>
               <Popover
                 label="Keyboard"
+                title="Keyboard  ?"
                 handle={keyList}
                 buttonClass="nav-button"
                 className="key-popover"
@@ -79,6 +79,12 @@ export function Shell({ children }: { children: ReactNode }) {
               >
                 {() => <KeyList />}
               </Popover>
+            </li>
+            <li>
+              <A to={pathOf("api")} title="API">
+                <Icon name="terminal" />
+                <span>API</span>
+              </A>
             </li>
           </ul>
           <div className="rail-row">
@@ -113,20 +119,17 @@ function skip(event: MouseEvent): void {
 
 function Account() {
   const { data: me } = useMe();
-  const client = useQueryClient();
+  const signOut = useSignOut();
   if (!me) return null;
-  const leave = async (): Promise<void> => {
-    await remove("v1/session").catch(() => undefined);
-    client.clear();
-    go(pathOf("sign-in"));
-  };
   return (
     <Popover
       label="Account"
       buttonClass="account"
+      title={`Account: ${me.name}`}
       className="account-popover"
       button={
         <>
+          <Icon name="account" />
           <b>{me.name}</b>
           <span className="dim">{me.live ? "live" : "test"}</span>
           <Icon name="sort" small />
@@ -147,7 +150,7 @@ function Account() {
           </dl>
           <ul className="options">
             <li>
-              <button type="button" onClick={() => void leave()}>
+              <button type="button" onClick={() => void signOut()}>
                 <Icon name="leave" />
                 Sign out
               </button>
@@ -159,20 +162,11 @@ function Account() {
   );
 }
 
-export function useNotices() {
-  const [{ tz }] = useScope();
-  return useQuery<Answer<Notice[]>, Problem>({
-    queryKey: ["notices", tz],
-    queryFn: ({ signal }) => get<Answer<Notice[]>>(`${API}/notices`, [["tz", tz]], signal),
-    staleTime: 60_000,
-  });
-}
-
 function NoticesLink({ current, to }: { current: boolean; to: string }) {
   const { data } = useNotices();
   const open = data?.data.length ?? 0;
   return (
-    <A to={to} {...(current ? { "aria-current": "page" as const } : {})}>
+    <A to={to} title="Notices" {...(current ? { "aria-current": "page" as const } : {})}>
       <Icon name="bell" />
       <span>Notices</span>
       {open > 0 && (

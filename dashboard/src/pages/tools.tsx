@@ -4,15 +4,15 @@ import { count, duration, share as shareText } from "../format/count";
 import { nanos } from "../format/decimal";
 import { dollarText } from "../format/money";
 import { Amount, NotApplicable, UnpricedMark, madeOf } from "../parts/amount";
-import { A, LastSeen, ShareBar, shortId } from "../parts/bits";
+import { A, LastSeen, Name, ShareAlone, ShareBar } from "../parts/bits";
 import { Answered } from "../parts/card";
-import { CopyCurl, Export } from "../parts/controls";
+import { CopyCurl, Export, type Exported } from "../parts/controls";
 import { Change } from "../parts/delta";
 import { KpiSkeleton, Kpis } from "../parts/kpi";
 import { type Column, type FootRow, Ledger, LedgerSkeleton } from "../parts/ledger";
 import { slotOf } from "../parts/money-columns";
 import { PAGE_ROWS, Pager } from "../parts/pager";
-import { PhoneAsOf } from "../parts/phone-list";
+import { PhoneHead } from "../parts/phone-head";
 import { useLink, useParams, useScope } from "../state/address";
 import { useNow } from "../state/now";
 import { usePaging } from "../state/paging";
@@ -30,14 +30,15 @@ export function Tools() {
   const sort = params.get("sort") ?? "-calls";
   const answer = useAnswer<ToolsAnswer>("tools", asked(scope, [["limit", String(PAGE_ROWS)], ...optional("sort", sort === "-calls" ? null : sort), ...optional("cursor", paging.cursor)]));
   const none = answer.data?.data.length === 0 && paging.cursor === null && !answer.isPlaceholderData;
+  const exported: Exported = { path: "tools", pairs: asked(scope), name: "tools" };
   return (
     <div className="page">
       <div className="head">
         <h1>Tools</h1>
-        <PhoneAsOf />
+        <PhoneHead exported={exported} />
         <div className="tools">
           <CopyCurl path="tools" pairs={asked(scope)} filters={scope.filters.length} />
-          <Export path="tools" pairs={asked(scope)} name="tools" />
+          <Export {...exported} />
         </div>
       </div>
       <LateNotice />
@@ -126,7 +127,7 @@ function ToolTable({ body, sort, onSort }: { body: ToolsAnswer; sort: string; on
       sort: "tool_name",
       cell: (tool) => (
         <div className="id-cell">
-          <span className="id">{shortId(tool.tool_name, 40)}</span>
+          <span className="id"><Name text={tool.tool_name} most={32} /></span>
           {tool.spend !== null && nanos(tool.spend) > 0n && <span className="second-label">provider-billed</span>}
           <UnpricedMark events={tool.unpriced_events} />
         </div>
@@ -134,7 +135,7 @@ function ToolTable({ body, sort, onSort }: { body: ToolsAnswer; sort: string; on
     },
     { id: "calls", label: "Calls", numeric: true, sort: "calls", cell: (tool) => <span className="strong">{count(tool.calls)}</span> },
     ...(compared ? [{ id: "change", label: "Change", numeric: true, cell: (tool: Tool) => <Change now={tool.calls} before={tool.previous ? tool.previous.calls : null} /> }] : []),
-    { id: "share", label: "Share", numeric: true, sort: "share", cell: (tool) => <ShareBar part={tool.calls} largest={largest} share={tool.share} /> },
+    { id: "share", label: "Share", numeric: true, sort: "share", cell: (tool) => <ShareBar part={tool.calls} largest={largest} share={totals.calls > 0 ? tool.calls / totals.calls : 0} /> },
     { id: "failed", label: "Failed", numeric: true, sort: "errors", cell: (tool) => <FailedShare tool={tool} /> },
     { id: "p50", label: "p50", numeric: true, cell: (tool) => (tool.latency_ms.p50 === null ? <NotApplicable /> : duration(tool.latency_ms.p50)) },
     { id: "p95", label: "p95", numeric: true, cell: (tool) => (tool.latency_ms.p95 === null ? <NotApplicable /> : duration(tool.latency_ms.p95)) },
@@ -147,7 +148,7 @@ function ToolTable({ body, sort, onSort }: { body: ToolsAnswer; sort: string; on
         const top = tool.top_users[0];
         return top ? (
           <A className="id" to={link("users", top.user_id)}>
-            {shortId(top.user_id, 24)}
+            <Name text={top.user_id} />
           </A>
         ) : null;
       },
@@ -165,11 +166,7 @@ function ToolTable({ body, sort, onSort }: { body: ToolsAnswer; sort: string; on
       tool: "Total",
       calls: count(totals.calls),
       ...(compared ? { change: <Change now={totals.calls} before={totals.previous ? totals.previous.calls : null} /> } : {}),
-      share: (
-        <div className="share">
-          <span className="share-text">100%</span>
-        </div>
-      ),
+      share: <ShareAlone of={1} />,
       failed: totals.calls > 0 ? shareText(totals.errors / totals.calls) : "",
       spend: <Amount amount={totals.spend} made={madeOf({ ...totals, tokens: 0 })} sign focusable />,
     },

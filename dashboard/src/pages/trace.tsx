@@ -13,6 +13,7 @@ import { CopyCurl } from "../parts/controls";
 import { EventPanel } from "../parts/event-panel";
 import { Icon, type IconName } from "../parts/icon";
 import { LedgerSkeleton } from "../parts/ledger";
+import { PhoneHead } from "../parts/phone-head";
 import { copy } from "../parts/toast";
 import { go, href, pathOf, useLink, useParams, useScope } from "../state/address";
 import { useKey } from "../state/keys";
@@ -29,7 +30,8 @@ export function TracePage({ traceId }: { traceId: string }) {
   const answer = useAnswer<Answer<TraceDetail>>(path, [["tz", scope.tz]]);
   const all = useMemo(() => (answer.data ? lanes(answer.data.data.events) : []), [answer.data]);
   const at = all.findIndex((lane) => lane.event.id === params.get("event"));
-  const choose = (id: string | null): void => change({ event: id }, { replace: at >= 0 && id !== null });
+  // One entry of the history for the panel, whatever it showed and however it was closed.
+  const choose = (id: string | null): void => change({ event: id }, { replace: at >= 0 });
   const move = (by: 1 | -1): void => {
     const next = all[at < 0 ? (by > 0 ? 0 : all.length - 1) : at + by];
     if (next) choose(next.event.id);
@@ -37,7 +39,7 @@ export function TracePage({ traceId }: { traceId: string }) {
   useKey(["ArrowDown", "ArrowUp"], (event) => move(event.key === "ArrowDown" ? 1 : -1));
   // Back to where it was listed; the open event's panel takes the key first.
   const fromUser = scope.filters.find((filter) => filter.field === "userId")?.values[0];
-  useKey("Escape", () => go(fromUser === undefined ? link("traces") : link("users", fromUser)), { fallback: true });
+  useKey("Escape", () => go(fromUser === undefined ? link("traces") : link("users", fromUser), { replace: true }), { fallback: true });
 
   if (answer.error?.status === 404) return <NoSuchTrace traceId={traceId} />;
   const chosen = at < 0 ? null : all[at]!.event;
@@ -50,6 +52,7 @@ export function TracePage({ traceId }: { traceId: string }) {
               <Crumbs trace={data} />
               <div className="head">
                 <h1>{titleOf(data)}</h1>
+                <PhoneHead />
                 <UnpricedMark events={data.unpriced_events} />
                 {data.errors > 0 && <Mark kind="error">{plural(data.errors, "error")}</Mark>}
                 <div className="tools">
@@ -154,6 +157,7 @@ function Waterfall({ trace, all, chosen, onChoose }: { trace: TraceDetail; all: 
   const lines = folded(all, chosen).flatMap((line): readonly Line[] => (isFold(line) && opened.includes(line.first.event.id) ? line.folded : [line]));
   const kinds = new Set(all.map((lane) => lane.kind));
   const [ref, width] = useWidth<HTMLDivElement>();
+  const ticks = timeTicks(whole, width);
   return (
     <>
       <div className="waterfall" role="table" aria-label="Events in order">
@@ -166,7 +170,7 @@ function Waterfall({ trace, all, chosen, onChoose }: { trace: TraceDetail; all: 
             <span role="columnheader" ref={ref} className="lane">
               <span className="hidden">Time</span>
               <svg width={width} height="28" viewBox={`0 0 ${width} 28`} aria-hidden="true">
-                {timeTicks(whole).map((tick, index) => (
+                {ticks.map((tick, index) => (
                   <text key={tick} x={(tick / whole) * width} y="18" textAnchor={index === 0 ? "start" : (tick / whole) * width > width - 24 ? "end" : "middle"}>
                     {tickText(tick)}
                   </text>
@@ -197,7 +201,7 @@ function Waterfall({ trace, all, chosen, onChoose }: { trace: TraceDetail; all: 
                 </span>
               </div>
             ) : (
-              <FallRow key={line.event.id} lane={line} whole={whole} width={width} chosen={line.event.id === chosen} onChoose={onChoose} />
+              <FallRow key={line.event.id} lane={line} whole={whole} ticks={ticks} width={width} chosen={line.event.id === chosen} onChoose={onChoose} />
             ),
           )}
         </div>
@@ -218,7 +222,7 @@ function Waterfall({ trace, all, chosen, onChoose }: { trace: TraceDetail; all: 
   );
 }
 
-function FallRow({ lane, whole, width, chosen, onChoose }: { lane: Lane; whole: number; width: number; chosen: boolean; onChoose: (id: string) => void }) {
+function FallRow({ lane, whole, ticks, width, chosen, onChoose }: { lane: Lane; whole: number; ticks: readonly number[]; width: number; chosen: boolean; onChoose: (id: string) => void }) {
   const { event } = lane;
   const [params] = useParams();
   const link = useRef<HTMLAnchorElement>(null);
@@ -248,14 +252,18 @@ function FallRow({ lane, whole, width, chosen, onChoose }: { lane: Lane; whole: 
             {nameOf(event)} {event.model !== null && <span className="mono dim">{event.model}</span>}
           </span>
         </a>
-        {event.status === "error" && <Mark kind="error">{event.error_code ?? "error"}</Mark>}
+        {event.status === "error" && (
+          <span className="mark error" title={event.error_code ?? undefined}>
+            {event.error_code ?? "error"}
+          </span>
+        )}
       </span>
       <span role="cell" className="fall-cost">
         <EventCost event={event} />
       </span>
       <span role="cell" className="lane">
         <svg width={width} height="33" viewBox={`0 0 ${width} 33`} role="img" aria-label={laneWords(lane)}>
-          {timeTicks(whole).map((tick) => (
+          {ticks.map((tick) => (
             <path key={tick} className="tick" d={`M${(tick / whole) * width} 0V33`} />
           ))}
           <LaneShape lane={lane} whole={whole} width={width} />
@@ -371,10 +379,10 @@ function Tags({ tags, userId }: { tags: Record<string, string>; userId: string |
           <A
             key={key}
             className="pill tag"
-            title="Traces with this tag"
+            title={`Traces with this tag: ${value}`}
             to={href(pathOf("traces"), scopePairs({ ...scope, filters: withFilter(scope.filters, { field: key === "userId" ? "userId" : `tag.${key}`, exclude: false, values: [value] }) }))}
           >
-            {key} <i>is</i> {value}
+            {key} <i>is</i> <span className="clip">{value}</span>
           </A>
         ))}
       </div>
@@ -384,7 +392,7 @@ function Tags({ tags, userId }: { tags: Record<string, string>; userId: string |
 
 function NoSuchTrace({ traceId }: { traceId: string }) {
   const link = useLink();
-  useKey("Escape", () => go(link("traces")));
+  useKey("Escape", () => go(link("traces"), { replace: true }));
   return (
     <div className="page">
       <div className="head">

@@ -3,15 +3,17 @@ import { asked, useAnswer } from "../api/answers";
 import { API, Problem, get } from "../api/client";
 import type { Answer, Event, Trace, TraceDetail, TracesAnswer } from "../api/types";
 import { Answered } from "../parts/card";
-import { CopyCurl, Export, Segments } from "../parts/controls";
+import { CopyCurl, Export, type Exported, Segments } from "../parts/controls";
 import { Find } from "../parts/find";
 import { LedgerSkeleton, type Sorting } from "../parts/ledger";
 import { PAGE_ROWS, Pager } from "../parts/pager";
-import { PhoneAsOf } from "../parts/phone-list";
+import { PhoneHead } from "../parts/phone-head";
+import { PhoneListSkeleton } from "../parts/phone-list";
 import { TraceTable } from "../parts/trace-table";
 import { count } from "../format/count";
 import { go, useLink, useParams, useScope } from "../state/address";
 import { usePaging } from "../state/paging";
+import { usePhone } from "../state/phone";
 import { type Scope, optional, withFilter } from "../state/scope";
 import { Empty } from "./empty";
 import { LateNotice } from "./late";
@@ -56,6 +58,7 @@ export function Traces() {
   const [params, change] = useParams();
   const [scope] = useScope();
   const link = useLink();
+  const phone = usePhone();
   const paging = usePaging();
   const { sort, sorting } = useTraceSort();
   const failed = params.get("list") === "failed";
@@ -75,13 +78,14 @@ export function Traces() {
       else setMissed(id);
     }
   };
+  const exported: Exported = { path: "traces", pairs: traceQuestion(narrowed, sort, null).filter(([name]) => name !== "limit"), name: "traces" };
 
-  if (answer.data && answer.data.totals.events === 0 && !answer.isPlaceholderData && !failed) return <Empty scope={scope} unattributed={null} />;
+  if (answer.data && answer.data.totals.traces === 0 && !answer.isPlaceholderData && !failed) return <Empty scope={scope} unattributed={null} otherwise="No trace in this window" />;
   return (
     <div className="page">
       <div className="head">
         <h1>Traces</h1>
-        <PhoneAsOf />
+        <PhoneHead exported={exported} />
         <Segments
           label="Which traces"
           value={failed ? "failed" : (sort as ListName)}
@@ -91,7 +95,7 @@ export function Traces() {
         <div className="tools">
           <Find label="Find a trace or event id" value="" settles={false} onFind={(id) => void find(id)} />
           <CopyCurl path="traces" pairs={traceQuestion(narrowed, sort, null)} filters={narrowed.filters.length} />
-          <Export path="traces" pairs={traceQuestion(narrowed, sort, null).filter(([name]) => name !== "limit")} name="traces" />
+          <Export {...exported} />
         </div>
       </div>
       <LateNotice />
@@ -102,7 +106,7 @@ export function Traces() {
           </span>
         </p>
       )}
-      <Answered answer={answer} what="This table" skeleton={<LedgerSkeleton columns={SKELETON} rows={15} />}>
+      <Answered answer={answer} what="This table" skeleton={phone ? <PhoneListSkeleton rows={8} /> : <LedgerSkeleton columns={SKELETON} rows={15} />}>
         {(body) => (
           <>
             <TraceTable body={body} linkTo={(trace: Trace) => link("traces", trace.trace_id)} first={paging.page === 1} sorting={sorting} withUser withUntraced={!failed} />

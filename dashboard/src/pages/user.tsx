@@ -6,14 +6,15 @@ import { DayTable } from "../charts/day-table";
 import { count, share as shareText, tokens } from "../format/count";
 import { divide, dollars, nanos, sum } from "../format/decimal";
 import { dollarText, mean, roundText } from "../format/money";
-import { Amount, NotApplicable, Rate, UnpricedMark, madeOf } from "../parts/amount";
-import { A } from "../parts/bits";
+import { Amount, Rate, UnpricedMark, madeOf } from "../parts/amount";
+import { A, Middle, Share } from "../parts/bits";
 import { Answered } from "../parts/card";
-import { ChartOrTable, CopyCurl, Export } from "../parts/controls";
+import { ChartOrTable, CopyCurl, Export, type Exported } from "../parts/controls";
 import { Icon } from "../parts/icon";
 import { type Kpi, KpiSkeleton, Kpis } from "../parts/kpi";
 import { type Column, type FootRow, LedgerSkeleton, Table } from "../parts/ledger";
 import { shareOf, slotOf } from "../parts/money-columns";
+import { PhoneHead } from "../parts/phone-head";
 import { PAGE_ROWS, Pager } from "../parts/pager";
 import { TipLine, useTip } from "../parts/tip";
 import { copy } from "../parts/toast";
@@ -38,10 +39,12 @@ export function UserPage({ userId }: { userId: string }) {
   const shows = params.get("show") === "table" ? "table" : "chart";
   const show = (next: "chart" | "table"): void => change({ show: next === "table" ? "table" : null }, { replace: true });
   useKey("t", () => show(shows === "table" ? "chart" : "table"));
-  useKey("Escape", () => go(link("users")));
+  // In its place in the history: back leads to where one came from, not here again.
+  useKey("Escape", () => go(link("users"), { replace: true }));
 
   if (detail.error?.status === 404) return <NeverSeen userId={userId} />;
   const tags = detail.data?.data.tags ?? {};
+  const exported: Exported = { path: "events", pairs: asked(own, [], { compare: false }), name: "events" };
   return (
     <div className="page">
       <nav className="crumbs" aria-label="Breadcrumb">
@@ -54,6 +57,7 @@ export function UserPage({ userId }: { userId: string }) {
         <button type="button" className="button quiet icon-only" aria-label="Copy the id" title="Copy the id" onClick={() => void copy(userId, "Id copied")}>
           <Icon name="copy" />
         </button>
+        <PhoneHead exported={exported} />
         <span className="head-tags">
           {Object.entries(tags)
             .filter(([key]) => key !== "userId")
@@ -67,7 +71,7 @@ export function UserPage({ userId }: { userId: string }) {
         </span>
         <div className="tools">
           <CopyCurl path={path} pairs={asked(scope)} filters={scope.filters.length} />
-          <Export path="events" pairs={asked(own, [], { compare: false })} name="events" />
+          <Export {...exported} />
         </div>
       </div>
       <LateNotice />
@@ -222,19 +226,19 @@ function WhereItGoes({ scope }: { scope: Scope }) {
         <h2>Where it goes</h2>
         <div className="right dim">by model</div>
       </header>
-      <Answered answer={answer} what="This table" skeleton={<div className="chart-room low" />}>
+      <Answered answer={answer} what="This table" skeleton={<div className="table-room low" />}>
         {({ data, totals, rest }) => {
           const slot = slotOf([...data, rest, totals]);
           const columns: Column<Model>[] = [
-            { id: "model", label: "Model", cell: (model) => (model.model === null ? "tools" : <span className="id">{model.model}</span>) },
+            { id: "model", label: "Model", className: "id yields", cell: (model) => (model.model === null ? "tools" : <Middle text={model.model} />) },
             { id: "tokens", label: "Tokens", numeric: true, className: "narrow-off", cell: (model) => tokens(model.tokens) },
             { id: "rate", label: "USD per 1M", numeric: true, className: "mid narrow-off", cell: (model) => <Rate row={model} /> },
             { id: "spend", label: "Spend, USD", numeric: true, slot, cell: (model) => <Amount amount={model.spend} made={madeOf(model)} /> },
-            { id: "share", label: "Share", numeric: true, className: "mid", cell: (model) => (model.spend === null ? <NotApplicable /> : shareText(model.share)) },
+            { id: "share", label: "Share", numeric: true, className: "mid", cell: (model) => <Share of={shareOf(model, totals)} /> },
           ];
           const foot: FootRow[] = [];
           if (rest.calls > 0 || sum([rest.spend]) > 0n) {
-            const cells = { model: "Other models", tokens: tokens(rest.tokens), rate: <Rate row={rest} />, spend: <Amount amount={rest.spend} made={madeOf(rest)} />, share: shareText(shareOf(rest, totals)) };
+            const cells = { model: "Other models", tokens: tokens(rest.tokens), rate: <Rate row={rest} />, spend: <Amount amount={rest.spend} made={madeOf(rest)} />, share: <Share of={shareOf(rest, totals)} /> };
             foot.push({ kind: "rest", cells });
           }
           foot.push({

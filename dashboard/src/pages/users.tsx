@@ -3,19 +3,20 @@ import type { Row, User, UsersAnswer } from "../api/types";
 import { useTagKeys } from "../api/values";
 import { PerHeadBar, rowOver } from "../charts/per-head-bar";
 import { Spark } from "../charts/spark";
-import { count, plural, share as shareText, tokens } from "../format/count";
+import { count, plural, tokens } from "../format/count";
 import { dollarText } from "../format/money";
 import { Amount, UnpricedMark, madeOf } from "../parts/amount";
-import { LastSeen, ShareBar, shortId } from "../parts/bits";
+import { LastSeen, Name, ShareAlone, ShareBar, shortId } from "../parts/bits";
 import { Answered } from "../parts/card";
-import { CopyCurl, Export, Segments } from "../parts/controls";
+import { CopyCurl, Export, type Exported, Segments } from "../parts/controls";
 import { Change } from "../parts/delta";
 import { Find } from "../parts/find";
 import { type Kpi, KpiSkeleton, Kpis } from "../parts/kpi";
 import { type Column, type FootRow, Ledger, LedgerSkeleton } from "../parts/ledger";
-import { shareOf, slotOf, spendNumber } from "../parts/money-columns";
+import { partOf, shareOf, slotOf, spendNumber } from "../parts/money-columns";
 import { PAGE_ROWS, Pager } from "../parts/pager";
-import { PhoneAsOf, PhoneList } from "../parts/phone-list";
+import { PhoneHead } from "../parts/phone-head";
+import { PhoneList, PhoneListSkeleton } from "../parts/phone-list";
 import { RowLink } from "../parts/row-link";
 import { TagMenu } from "../parts/tag-menu";
 import { useLink, useParams, useScope } from "../state/address";
@@ -37,6 +38,7 @@ export function Users() {
   const [params, change] = useParams();
   const [scope] = useScope();
   const keys = useTagKeys(scope);
+  const phone = usePhone();
   const { data: me } = useMe();
   const group = params.get("group");
   const tag = group?.startsWith("tag.") ? group.slice(4) : null;
@@ -51,13 +53,14 @@ export function Users() {
   const question = tag === null ? { path: "users", pairs: asked(scope, own) } : { path: "overview", pairs: asked(scope, [["group_by", `tag.${tag}`]]) };
   const choose = (key: string | null): void => change({ group: key === null ? null : `tag.${key}`, sort: null, q: null, cursor: null, page: null });
   const word = me?.wording ?? "user";
-  
+  const exported: Exported = { ...question, name: tag ?? "users" };
+
   if (top.data?.totals.users === 0 && !top.isPlaceholderData && tag === null && q === "") return <Empty scope={scope} unattributed={top.data.unattributed} />;
   return (
     <div className="page">
       <div className="head">
         <h1>Users</h1>
-        <PhoneAsOf />
+        <PhoneHead exported={exported} />
         <Segments
           label="One row per"
           value={tag ?? ""}
@@ -69,7 +72,7 @@ export function Users() {
         <div className="tools">
           {tag === null && <Find label={`Find a ${word}`} value={q} onFind={(text) => change({ q: text || null, cursor: null, page: null }, { replace: true })} />}
           <CopyCurl path={question.path} pairs={question.pairs} filters={scope.filters.length} />
-          <Export path={question.path} pairs={question.pairs} name={tag === null ? "users" : tag} />
+          <Export {...exported} />
         </div>
       </div>
       <LateNotice />
@@ -81,7 +84,7 @@ export function Users() {
           <Answered answer={top} what="The bar" quiet skeleton={<div className="heads" />}>
             {(body) => <UserBar body={body} />}
           </Answered>
-          <Answered answer={page} what="This table" skeleton={<LedgerSkeleton columns={SKELETON} rows={12} />}>
+          <Answered answer={page} what="This table" skeleton={phone ? <PhoneListSkeleton rows={8} /> : <LedgerSkeleton columns={SKELETON} rows={12} />}>
             {(body) => (
               <UserTable
                 body={body}
@@ -151,10 +154,10 @@ function UserBar({ body }: { body: UsersAnswer }) {
   return (
     <PerHeadBar
       label="All spend as one line, one segment a user, largest first"
-      named={data.map((user) => ({ key: user.user_id, name: shortId(user.user_id), share: user.share, href: link("users", user.user_id) }))}
-      rest={others > 0 ? shareOf(rest, totals) : 0}
-      unattributed={unattributed ? shareOf(unattributed, totals) : 0}
-      labels={{ named: data.length === 1 ? "the user below" : `the ${data.length} users below`, rest: `${count(others)} more ${others === 1 ? "user" : "users"}`, unattributed: "(unattributed)" }}
+      named={data.map((user) => ({ key: user.user_id, name: shortId(user.user_id), share: partOf(user, totals), href: link("users", user.user_id) }))}
+      rest={others > 0 ? partOf(rest, totals) : 0}
+      unattributed={unattributed ? partOf(unattributed, totals) : 0}
+      labels={{ named: others > 0 ? `the ${data.length} largest users` : plural(data.length, "user"), rest: `${count(others)} more ${others === 1 ? "user" : "users"}`, unattributed: "(unattributed)" }}
     />
   );
 }
@@ -191,7 +194,7 @@ function UserTable({
       sort: "user_id",
       cell: (user) => (
         <div className="id-cell">
-          <RowLink to={link("users", user.user_id)} id={user.user_id} />
+          <RowLink to={link("users", user.user_id)} id={user.user_id} most={24} />
           {user.label !== null && <span className="second-label">{user.label}</span>}
           <UnpricedMark events={user.unpriced_events} />
         </div>
@@ -199,12 +202,12 @@ function UserTable({
     },
     { id: "spend", label: "Spend, USD", numeric: true, sort: "spend", slot: slotOf(shown), cell: (user) => <Amount amount={user.spend} made={madeOf(user)} /> },
     ...(compared ? [{ id: "change", label: "Change", numeric: true, cell: (user: User) => <Change now={user.spend} before={user.previous ? user.previous.spend : null} money /> }] : []),
-    { id: "share", label: "Share", numeric: true, sort: "share", cell: (user) => <ShareBar part={spendNumber(user)} largest={largest} share={user.share} /> },
+    { id: "share", label: "Share", numeric: true, sort: "share", cell: (user) => <ShareBar part={spendNumber(user)} largest={largest} share={shareOf(user, totals)} /> },
     { id: "daily", label: "Daily", cell: (user) => <Spark days={user.spark} /> },
     { id: "traces", label: "Traces", numeric: true, sort: "traces", cell: (user) => count(user.traces) },
     { id: "tokens", label: "Tokens", numeric: true, sort: "tokens", cell: (user) => tokens(user.tokens) },
     { id: "seen", label: "Last seen", sort: "last_seen", className: "mid", cell: (user) => <LastSeen at={user.last_seen} now={now} tz={scope.tz} /> },
-    { id: "model", label: "Top model", sort: "top_model", className: "mono mid", cell: (user) => user.top_model },
+    { id: "model", label: "Top model", sort: "top_model", className: "mono mid", cell: (user) => user.top_model !== null && <Name text={user.top_model} /> },
   ];
   const days = daysOf(scope.window, now, scope.tz);
   if (data.length === 0) {
@@ -219,7 +222,7 @@ function UserTable({
             href: link("users", user.user_id),
             name: user.user_id,
             amount: <Amount amount={user.spend} made={madeOf(user)} />,
-            share: user.share,
+            share: shareOf(user, totals),
             part: spendNumber(user),
             note: user.unpriced_events > 0 ? <UnpricedMark events={user.unpriced_events} /> : <LastSeen at={user.last_seen} now={now} tz={scope.tz} />,
             change: compared ? <Change now={user.spend} before={user.previous ? user.previous.spend : null} money /> : null,
@@ -264,7 +267,7 @@ function footRows(body: UsersAnswer, others: number, compared: boolean, largest:
         user: <>{`${count(others)} ${later ? "other" : "more"} ${others === 1 ? "user" : "users"}`} <UnpricedMark events={rest.unpriced_events} /></>,
         spend: <Amount amount={rest.spend} made={madeOf(rest)} />,
         ...change(rest),
-        share: <div className="share"><span className="share-text">{shareText(shareOf(rest, totals))}</span></div>,
+        share: <ShareAlone of={shareOf(rest, totals)} />,
         daily: <Spark days={rest.spark} />,
         traces: count(rest.traces),
         tokens: tokens(rest.tokens),
@@ -278,7 +281,9 @@ function footRows(body: UsersAnswer, others: number, compared: boolean, largest:
         user: (
           <div className="id-cell">
             <span className="nobody">(unattributed)</span>
-            <span className="second-label">no userId on these calls</span>
+            <span className="second-label" title="no userId on these calls">
+              no userId on these calls
+            </span>
             <UnpricedMark events={unattributed.unpriced_events} />
           </div>
         ),
@@ -298,7 +303,7 @@ function footRows(body: UsersAnswer, others: number, compared: boolean, largest:
       user: searched ? "Total of these" : "Total",
       spend: <Amount amount={totals.spend} made={madeOf(totals)} sign focusable />,
       ...change(totals),
-      share: <div className="share"><span className="share-text">100%</span></div>,
+      share: <ShareAlone of={1} />,
       traces: count(totals.traces),
       tokens: tokens(totals.tokens),
     },

@@ -68,20 +68,14 @@ const FORMATS = [
   { format: "focus", name: "FOCUS", note: "cost and usage, FinOps columns" },
 ] as const;
 
-/** Every row of the answer, not the page of it. Times are UTC, and it says so. */
-export function Export({ path, pairs, name }: { path: string; pairs: Pairs; name: string }) {
-  const [trouble, setTrouble] = useState<string | null>(null);
-  const save = async (format: string, close: () => void): Promise<void> => {
-    setTrouble(null);
-    try {
-      await download(`${API}/${path}`, [...pairs, ["format", format]], `percapita-${name}${format === "focus" ? "-focus.csv" : `.${format}`}`);
-      close();
-      toast(`Export of ${name} saved`);
-    } catch (error) {
-      // A file that ends early would be read as the whole: a broken transfer saves nothing.
-      setTrouble(error instanceof Problem ? error.detail : "The transfer broke off; nothing was saved.");
-    }
-  };
+/** A question whose whole answer can be saved, and what the file is called. */
+export interface Exported {
+  readonly path: string;
+  readonly pairs: Pairs;
+  readonly name: string;
+}
+
+export function Export(exported: Exported) {
   return (
     <Popover
       label="Export"
@@ -95,25 +89,43 @@ export function Export({ path, pairs, name }: { path: string; pairs: Pairs; name
     >
       {(close) => (
         <ul className="options">
-          {FORMATS.map(({ format, name: title, note }) => (
-            <li key={format}>
-              <button
-                type="button"
-                onClick={() => void save(format, close)}
-              >
-                {title}
-                <span className="option-note">{note}</span>
-              </button>
-            </li>
-          ))}
-          {trouble !== null && (
-            <li className="options-foot bad" role="alert">
-              {trouble}
-            </li>
-          )}
-          <li className="options-foot">All rows, not just this page. Times in UTC.</li>
+          <Formats {...exported} close={close} />
         </ul>
       )}
     </Popover>
+  );
+}
+
+/** Every row of the answer, not the page of it. Times are UTC, and it says so. */
+export function Formats({ path, pairs, name, close }: Exported & { close: () => void }) {
+  const [trouble, setTrouble] = useState<string | null>(null);
+  const save = async (format: string): Promise<void> => {
+    setTrouble(null);
+    try {
+      await download(`${API}/${path}`, [...pairs, ["format", format]], `percapita-${name}${format === "focus" ? "-focus.csv" : `.${format}`}`);
+      close();
+      toast(`Export of ${name} saved`);
+    } catch (error) {
+      // A file that ends early would be read as the whole: a broken transfer saves nothing.
+      setTrouble(error instanceof Problem ? error.detail : "The transfer broke off; nothing was saved.");
+    }
+  };
+  return (
+    <>
+      {FORMATS.map(({ format, name: title, note }) => (
+        <li key={format}>
+          <button type="button" onClick={() => void save(format)}>
+            {title}
+            <span className="option-note">{note}</span>
+          </button>
+        </li>
+      ))}
+      {trouble !== null && (
+        <li className="options-foot bad" role="alert">
+          {trouble}
+        </li>
+      )}
+      <li className="options-foot">All rows, not just this page. Times in UTC.</li>
+    </>
   );
 }

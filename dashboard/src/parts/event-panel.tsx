@@ -3,9 +3,11 @@ import { useMe } from "../api/answers";
 import type { CostPart, Event } from "../api/types";
 import { nameOf } from "../charts/waterfall";
 import { count, duration, plural } from "../format/count";
+import { nanos } from "../format/decimal";
 import { amountText, dollarText, priceText } from "../format/money";
 import { clockMillis, fullTime } from "../format/time";
 import { useKey } from "../state/keys";
+import { usePrices } from "../state/prices";
 import { Mark, NotApplicable } from "./amount";
 import { Body, Message, NotStored } from "./content";
 import { Fold } from "./fold";
@@ -127,6 +129,8 @@ const COST_COLUMNS: readonly Column<CostPart>[] = [
 
 function Cost({ event }: { event: Event }) {
   const { cost, cost_parts: parts, price_status: status } = event;
+  const { data: me } = useMe();
+  const prices = usePrices();
   if (event.type !== "llm" && cost === null) {
     return (
       <p className="panel-note">
@@ -153,19 +157,20 @@ function Cost({ event }: { event: Event }) {
     amount: (
       <>
         {status === "estimated" && <Wave />}
-        {cost === null ? "–" : status === "free" ? <Mark kind="free">free</Mark> : dollarText(cost, "part")}
+        {cost === null ? "–" : status === "free" ? <Mark kind="free">free</Mark> : dollarText(cost, nanos(cost) === 0n ? "table" : "part")}
       </>
     ),
   };
   return (
     <>
       <Table caption="What this event cost, by class of token" className="cost" columns={COST_COLUMNS} rows={parts} rowKey={(part) => part.class} foot={[{ kind: "total", cells }]} />
-      <p className="panel-source">{sourceOf(event, parts)}</p>
+      <p className="panel-source">{sourceOf(event, parts, me?.price_book === event.price_version ? prices : null)}</p>
     </>
   );
 }
 
-function sourceOf(event: Event, parts: readonly CostPart[]): string {
+/** Where the price is from: its id, and the day of its data; an older book is known by its version alone. */
+function sourceOf(event: Event, parts: readonly CostPart[], day: string | null): string {
   const named = event.price_id === null ? "" : `, ${event.price_id}`;
   switch (event.price_status) {
     case "reported":
@@ -177,7 +182,8 @@ function sourceOf(event: Event, parts: readonly CostPart[]): string {
     case "none":
       return event.status === "error" ? "Refused before it was billed" : "Nothing was billed";
     default:
-      return parts.length > 0 ? `Price book ${event.price_version.split("-").slice(0, 3).join("-")}${named}` : `Priced${named}`;
+      if (parts.length === 0) return `Priced${named}`;
+      return `${day === null ? `Price book ${event.price_version.split("-").slice(0, 3).join("-")}` : `Price of ${day}`}${named}`;
   }
 }
 

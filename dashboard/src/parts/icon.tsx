@@ -30,6 +30,14 @@ const SHAPES = {
       <path d="M8 2.5v11a5.5 5.5 0 0 0 0-11z" fill="currentColor" />
     </>
   ),
+  account: (
+    <>
+      <circle cx="8" cy="8" r="6" />
+      <circle cx="8" cy="6.6" r="1.9" />
+      <path d="M4.4 12.5c.7-1.6 2-2.4 3.6-2.4s2.9.8 3.6 2.4" />
+    </>
+  ),
+  more: <path d="M3.5 8h.1M8 8h.1M12.5 8h.1" strokeWidth="2" />,
   left: <path d="M9.5 4 5.5 8l4 4" />,
   right: <path d="m6.5 4 4 4-4 4" />,
   down: <path d="m4.5 6.5 3.5 3.5 3.5-3.5" />,

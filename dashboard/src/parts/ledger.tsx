@@ -1,4 +1,4 @@
-import { type HTMLAttributes, type MouseEvent, type ReactNode, type RefObject, useEffect, useRef, useState } from "react";
+import { type HTMLAttributes, type MouseEvent, type ReactNode, type RefObject, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { go } from "../state/address";
 import { Icon } from "./icon";
 
@@ -58,6 +58,7 @@ export function Ledger<Row>({
   onRowOver?: (key: string | null) => void;
 }) {
   const body = useRef<HTMLTableSectionElement>(null);
+  const [frame, fits] = useFits();
   const shown = useSteady(rows, rowKey, body);
   const open = (event: MouseEvent<HTMLTableRowElement>, row: Row): void => {
     if (!rowHref || event.defaultPrevented || (event.target as Element).closest("a, button")) return;
@@ -66,7 +67,7 @@ export function Ledger<Row>({
     else go(rowHref(row));
   };
   return (
-    <div className="ledger-scroll">
+    <div className={fits ? "ledger-scroll fits" : "ledger-scroll"} ref={frame}>
       <Table
         caption={caption}
         className={dense ? "dense" : ""}
@@ -86,6 +87,27 @@ export function Ledger<Row>({
       />
     </div>
   );
+}
+
+/** Whether the table is no wider than its place. One that is wider scrolls within it, so that the page never does. */
+function useFits(): readonly [RefObject<HTMLDivElement | null>, boolean] {
+  const ref = useRef<HTMLDivElement>(null);
+  const [fits, setFits] = useState(false);
+  useLayoutEffect(() => {
+    const frame = ref.current;
+    const table = frame?.firstElementChild;
+    if (!frame || !table) return;
+    const measure = (): void => {
+      const { paddingLeft, paddingRight } = getComputedStyle(frame);
+      setFits(table.getBoundingClientRect().width <= frame.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight) + 0.5);
+    };
+    measure();
+    const observer = new ResizeObserver(measure);
+    observer.observe(frame);
+    observer.observe(table);
+    return () => observer.disconnect();
+  }, []);
+  return [ref, fits];
 }
 
 /** The table itself: columns, rows, and what stands under them. */

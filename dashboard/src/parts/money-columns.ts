@@ -11,8 +11,14 @@ export function spendNumber(row: Pick<Measures, "spend">): number {
   return row.spend === null ? 0 : Number(row.spend);
 }
 
-/** A row's part of the total, for rows that the API sends no share with. */
-export function shareOf(row: Pick<Measures, "spend">, total: Pick<Measures, "spend">): number {
+/** A row's part of the total; null where its spend is not known. Not the API's own share, which is rounded: what is there is never 0%. */
+export function shareOf(row: Pick<Measures, "spend">, total: Pick<Measures, "spend">): number | null {
+  if (row.spend === null) return null;
   const whole = spendNumber(total);
   return whole > 0 ? spendNumber(row) / whole : 0;
+}
+
+/** For lengths on screen: an unknown part has none. */
+export function partOf(row: Pick<Measures, "spend">, total: Pick<Measures, "spend">): number {
+  return shareOf(row, total) ?? 0;
 }

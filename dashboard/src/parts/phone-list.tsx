@@ -1,10 +1,5 @@
 import { type ReactNode } from "react";
-import { share as shareText } from "../format/count";
-import { clock } from "../format/time";
-import { useScope } from "../state/address";
-import { freshness } from "../state/freshness";
-import { useStore } from "../state/store";
-import { A } from "./bits";
+import { A, Share } from "./bits";
 import { Icon } from "./icon";
 import { Popover } from "./popover";
 
@@ -13,7 +8,7 @@ export interface PhoneRow {
   readonly href: string;
   readonly name: string;
   readonly amount: ReactNode;
-  readonly share: number;
+  readonly share: number | null;
   readonly part: number;
   readonly note: ReactNode;
   readonly change: ReactNode;
@@ -97,7 +92,7 @@ export function PhoneList({
                   <rect className="bar-ground" width="100" height="5" />
                   <rect width={largest > 0 ? (row.part / largest) * 100 : 0} height="5" />
                 </svg>
-                {shareText(row.share)}
+                <Share of={row.share} />
                 {row.note}
               </span>
               {row.change}
@@ -125,9 +120,19 @@ export function PhoneList({
   );
 }
 
-/** On a phone the stamp stands beside the title. */
-export function PhoneAsOf() {
-  const [{ tz }] = useScope();
-  const { asOf } = useStore(freshness);
-  return asOf === null ? null : <span className="phone-as-of">As of {clock(asOf, tz)}</span>;
+const ROW = 62;
+
+/** The first load of a list of two lines a row. */
+export function PhoneListSkeleton({ rows }: { rows: number }) {
+  return (
+    <div className="phone-list" aria-busy="true">
+      {Array.from({ length: rows }, (_, row) => (
+        <svg key={row} className="skeleton list-blank" width="100%" height={ROW} aria-hidden="true">
+          <rect x="16" y="16" width="40%" height="11" rx="3" />
+          <rect x="16" y="37" width="28%" height="9" rx="3" />
+          <rect x="80%" y="16" width="14%" height="11" rx="3" />
+        </svg>
+      ))}
+    </div>
+  );
 }

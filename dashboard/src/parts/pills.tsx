@@ -62,7 +62,7 @@ export function LockedPill({ field, value }: { field: string; value: string }) {
     <span className="pill locked" title="This key sees nothing else">
       <span>
         <Icon name="lock" small />
-        {fieldName(field)} <i>is</i> {value}
+        {fieldName(field)} <i>is</i> <span className="pill-values">{value}</span>
       </span>
     </span>
   );

@@ -18,6 +18,7 @@ export function Popover({
   button,
   buttonClass = "button",
   buttonLabel,
+  title,
   align = "start",
   disabled = false,
   className = "",
@@ -28,6 +29,7 @@ export function Popover({
   button: ReactNode;
   buttonClass?: string;
   buttonLabel?: string;
+  title?: string;
   align?: "start" | "end";
   disabled?: boolean;
   className?: string;
@@ -69,6 +71,7 @@ export function Popover({
         aria-haspopup="dialog"
         aria-expanded={isOpen}
         aria-label={buttonLabel}
+        title={title}
         disabled={disabled}
       >
         {button}

@@ -6,7 +6,7 @@ import { useScope } from "../state/address";
 import { useNow } from "../state/now";
 import { usePhone } from "../state/phone";
 import { Amount, Mark, UnpricedMark, madeOf } from "./amount";
-import { A, shortId } from "./bits";
+import { A, Name, shortId } from "./bits";
 import { type Column, type FootRow, Ledger, type Sorting } from "./ledger";
 import { slotOf } from "./money-columns";
 
@@ -47,9 +47,9 @@ export function TraceTable({
         </A>
       ),
     },
-    ...(withUser ? [{ id: "user", label: "User", cell: (trace: Trace) => (trace.user_id === null ? <span className="dim">(unattributed)</span> : <span className="id">{shortId(trace.user_id)}</span>) }] : []),
+    ...(withUser ? [{ id: "user", label: "User", cell: (trace: Trace) => (trace.user_id === null ? <span className="dim">(unattributed)</span> : <span className="id"><Name text={trace.user_id} /></span>) }] : []),
     { id: "name", label: "Operation", cell: (trace) => <span className="clip-cell">{trace.name ?? <span className="dim mono">{shortId(trace.trace_id, 24)}</span>}</span> },
-    { id: "agent", label: "Agent", className: "mid", cell: (trace) => trace.agent },
+    { id: "agent", label: "Agent", className: "mid", cell: (trace) => trace.agent !== null && <Name text={trace.agent} /> },
     { id: "spend", label: "Spend, USD", numeric: true, sort: "spend", slot: slotOf(data, "trace"), cell: (trace) => <Amount amount={trace.spend} made={madeOf(trace)} style="trace" /> },
     { id: "events", label: "Events", numeric: true, sort: "events", cell: (trace) => count(trace.events) },
     { id: "tokens", label: "Tokens", numeric: true, sort: "tokens", cell: (trace) => tokens(trace.tokens) },
@@ -110,7 +110,7 @@ function TraceList({ traces, linkTo, foot, withUser }: { traces: readonly Trace[
               <span className="clip">{trace.name ?? shortId(trace.trace_id, 24)}</span>
               <Amount amount={trace.spend} made={madeOf(trace)} style="trace" />
               <span className="list-second">
-                {listTime(new Date(trace.started_at), now, scope.tz)}
+                <span>{listTime(new Date(trace.started_at), now, scope.tz)}</span>
                 {withUser && <span className="clip mono">{trace.user_id ?? "(unattributed)"}</span>}
                 <UnpricedMark events={trace.unpriced_events} />
                 {trace.errors > 0 && <Mark kind="error">{trace.errors === 1 ? "error" : count(trace.errors)}</Mark>}
@@ -133,14 +133,20 @@ function TraceList({ traces, linkTo, foot, withUser }: { traces: readonly Trace[
 function footOf(data: readonly Trace[], totals: Measures, untraced: string | null, newest: boolean): FootRow[] {
   const others = totals.traces - data.length;
   const rows: FootRow[] = [];
+  const outside = untraced !== null && nanos(untraced) > 0n;
+  const left = {
+    events: count(totals.events - data.reduce((all, trace) => all + trace.events, 0)),
+    tokens: tokens(totals.tokens - data.reduce((all, trace) => all + trace.tokens, 0)),
+  };
   if (totals.spend !== null) {
-    const left = nanos(totals.spend) - sum(data.map((trace) => trace.spend)) - sum([untraced]);
-    if (others > 0 && left >= 0n) {
-      rows.push({ kind: "rest", cells: { started: `${count(others)} ${newest ? "earlier" : "other"} traces`, spend: <Amount amount={exact(left)} /> } });
+    const spend = nanos(totals.spend) - sum(data.map((trace) => trace.spend)) - sum([untraced]);
+    if (others > 0 && spend >= 0n) {
+      // What is outside any trace is known by its spend alone: where both are left, neither has a count of its own.
+      rows.push({ kind: "rest", cells: { started: `${count(others)} ${newest ? "earlier" : "other"} traces`, spend: <Amount amount={exact(spend)} />, ...(outside ? {} : left) } });
     }
   }
-  if (untraced !== null && nanos(untraced) > 0n) {
-    rows.push({ kind: "unattributed", cells: { started: <span className="nobody">(outside any trace)</span>, spend: <Amount amount={untraced} /> } });
+  if (outside) {
+    rows.push({ kind: "unattributed", cells: { started: <span className="nobody">(outside any trace)</span>, spend: <Amount amount={untraced} />, ...(others > 0 ? {} : left) } });
   }
   rows.push({
     kind: "total",
@@ -159,7 +165,7 @@ function ModelsOf({ trace }: { trace: Trace }) {
   if (main === undefined) return null;
   return (
     <span title={trace.models.join(", ")}>
-      {main}
+      {shortId(main, 24)}
       {others.length > 0 ? ` +${others.length}` : ""}
     </span>
   );
