@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import tempfile
-import time
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, Request, sync_playwright
 
 from tests.dashboard.conftest import ARGUMENTS, Site
 from tests.support.embedded import Running
@@ -47,19 +46,40 @@ def main() -> None:
                     timezone_id="Europe/Berlin",
                 )  # type: ignore[arg-type]
                 page = context.new_page()
+                asked = _asked(page)
                 page.goto(site.link())
                 page.wait_for_url("**/?window=**")
                 for name, path in pages.items():
                     page.goto(f"{site.url}/{path}")
                     page.locator("h1").wait_for()
-                    page.wait_for_timeout(1_500)
-                    while page.locator("[aria-busy=true]").count():
-                        time.sleep(0.2)
+                    _settle(page, asked)
                     page.screenshot(path=FOLDER / f"{name}-{theme}{size}.png")
                 context.close()
         browser.close()
         site.running.end(signal.SIGTERM)
     print(json.dumps(sorted(path.name for path in FOLDER.glob("*.png"))))
+
+
+def _asked(page: Page) -> set[Request]:
+    """The questions that are under way; the stream never ends."""
+    asked: set[Request] = set()
+
+    def ask(request: Request) -> None:
+        if "/ai-apps/" in request.url:
+            asked.add(request)
+
+    page.on("request", ask)
+    page.on("requestfinished", lambda request: asked.discard(request))
+    page.on("requestfailed", lambda request: asked.discard(request))
+    return asked
+
+
+def _settle(page: Page, asked: set[Request]) -> None:
+    """Until nothing has been asked for a second."""
+    quiet = 0
+    while quiet < 5:
+        page.wait_for_timeout(200)
+        quiet = 0 if asked or page.locator("[aria-busy=true]").count() else quiet + 1
 
 
 if __name__ == "__main__":
