@@ -345,6 +345,8 @@ def test_a_tenants_page_shows_its_share_inside_the_vendors_page_alone(browser: B
     page.goto(f"{site.url}{made['url']}")
     settled(page)
     shares = site.api(f"users?window=28d&tag.org={org}&limit=1000")
+    # The credential is traded first, and the page asks with it then: there is a heading before there is a question.
+    expect(page.locator("body")).to_contain_text(money(shares["totals"]["spend"]))
     body = page.locator("body").inner_text()
     assert "Person" in body
     assert org in body
