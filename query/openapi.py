@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from query import access, rows
+from query import access, replied
 from query.embed import Wanted
 from query.keys import KeyWanted, Rotation
 from query.parameters import (
@@ -52,20 +52,20 @@ OPERATIONS = (
     Operation("/v1/me", "me", "Whose data this is", None, [access.Me]),
     Operation(
         f"{BASE}/overview", "overview", "Everything in the window, or grouped", OverviewQuery,
-        [rows.OverviewAnswer, rows.GroupsAnswer], exports=True,
+        [replied.OverviewAnswer, replied.GroupsAnswer], exports=True,
     ),
-    Operation(f"{BASE}/users", "users", "Spend by user", UsersQuery, [rows.UsersAnswer], exports=True),
-    Operation(f"{BASE}/users/{{id}}", "user", "One user", UserQuery, [rows.UserAnswer], may_be_missing=True),
-    Operation(f"{BASE}/traces", "traces", "Traces, newest first", TracesQuery, [rows.TracesAnswer], exports=True),
-    Operation(f"{BASE}/traces/{{id}}", "trace", "One trace with its events", Asked, [rows.TraceAnswer], may_be_missing=True),
-    Operation(f"{BASE}/events", "events", "Events, newest first", EventsQuery, [rows.EventsAnswer], exports=True),
-    Operation(f"{BASE}/events/{{id}}", "event", "One event", EventQuery, [rows.EventAnswer], may_be_missing=True),
-    Operation(f"{BASE}/models", "models", "Spend and latency by model", ModelsQuery, [rows.ModelsAnswer], exports=True),
-    Operation(f"{BASE}/tools", "tools", "Calls, success and latency by tool", ToolsQuery, [rows.ToolsAnswer], exports=True),
-    Operation(f"{BASE}/tags", "tags", "The tag keys that were sent", TagsQuery, [rows.TagsAnswer], exports=True),
-    Operation(f"{BASE}/tags/{{id}}", "tag", "The values of a tag key", TagValuesQuery, [rows.TagValuesAnswer], exports=True),
-    Operation(f"{BASE}/diagnosis", "diagnosis", "Why a page is empty", Asked, [rows.DiagnosisAnswer]),
-    Operation(f"{BASE}/notices", "notices", "What the owner should know", Asked, [rows.NoticesAnswer]),
+    Operation(f"{BASE}/users", "users", "Spend by user", UsersQuery, [replied.UsersAnswer], exports=True),
+    Operation(f"{BASE}/users/{{id}}", "user", "One user", UserQuery, [replied.UserAnswer], may_be_missing=True),
+    Operation(f"{BASE}/traces", "traces", "Traces, newest first", TracesQuery, [replied.TracesAnswer], exports=True),
+    Operation(f"{BASE}/traces/{{id}}", "trace", "One trace with its events", Asked, [replied.TraceAnswer], may_be_missing=True),
+    Operation(f"{BASE}/events", "events", "Events, newest first", EventsQuery, [replied.EventsAnswer], exports=True),
+    Operation(f"{BASE}/events/{{id}}", "event", "One event", EventQuery, [replied.EventAnswer], may_be_missing=True),
+    Operation(f"{BASE}/models", "models", "Spend and latency by model", ModelsQuery, [replied.ModelsAnswer], exports=True),
+    Operation(f"{BASE}/tools", "tools", "Calls, success and latency by tool", ToolsQuery, [replied.ToolsAnswer], exports=True),
+    Operation(f"{BASE}/tags", "tags", "The tag keys that were sent", TagsQuery, [replied.TagsAnswer], exports=True),
+    Operation(f"{BASE}/tags/{{id}}", "tag", "The values of a tag key", TagValuesQuery, [replied.TagValuesAnswer], exports=True),
+    Operation(f"{BASE}/diagnosis", "diagnosis", "Why a page is empty", Asked, [replied.DiagnosisAnswer]),
+    Operation(f"{BASE}/notices", "notices", "What the owner should know", Asked, [replied.NoticesAnswer]),
 )  # fmt: skip
 
 
@@ -145,7 +145,7 @@ OTHERS = (
 
 def document() -> dict[str, Any]:
     """The whole document."""
-    answers = {model for operation in OPERATIONS for model in operation.answers} | {rows.Problem}
+    answers = {model for operation in OPERATIONS for model in operation.answers} | {replied.Problem}
     answers |= {other.answer for other in OTHERS if other.answer is not None}
     shapes: list[tuple[type[BaseModel], JsonSchemaMode]] = [
         *((model, "serialization") for model in sorted(answers, key=lambda model: model.__name__)),
@@ -194,7 +194,7 @@ def _operation(op: Operation, refs: dict[Any, Any]) -> dict[str, Any]:
         told["409"] = "two traces have an event of this id"
     if op.query is not None and issubclass(op.query, Listed):
         told["410"] = "the cursor's answer is no longer kept"
-    problem = {"application/problem+json": {"schema": refs[rows.Problem, "serialization"]}}
+    problem = {"application/problem+json": {"schema": refs[replied.Problem, "serialization"]}}
     answers |= {status: {"description": text, "content": problem} for status, text in told.items()}
     for status in ("429", "503"):
         answers[status]["headers"] = {"Retry-After": _HEADERS["Retry-After"]}
@@ -205,7 +205,7 @@ def _operation(op: Operation, refs: dict[Any, Any]) -> dict[str, Any]:
 
 def _other(other: Other, refs: dict[Any, Any]) -> dict[str, Any]:
     well, *_ = other.told
-    problem = {"application/problem+json": {"schema": refs[rows.Problem, "serialization"]}}
+    problem = {"application/problem+json": {"schema": refs[replied.Problem, "serialization"]}}
     answers: dict[str, Any] = {status: {"description": text, "content": problem} for status, text in other.told.items()}
     answers[well] = {"description": other.told[well]}
     if other.answer is not None:

@@ -21,7 +21,7 @@ from pydantic import TypeAdapter
 from pipeline.errors import Unauthorized
 from pipeline.keys import FileKeys
 from pipeline.store import ClickHouse
-from query import rows
+from query import replied, rows
 from query.app import QueryService
 from query.embed import Embeds
 from query.formats import FOCUS, columns_of, flat
@@ -209,12 +209,12 @@ async def test_an_answer_is_as_the_document_says(ask: Asker, path: str) -> None:
 
 async def test_one_user_trace_and_event_are_as_the_document_says(ask: Asker) -> None:
     user = (await ask("users?limit=1"))["data"][0]["user_id"]
-    rows.UserAnswer.model_validate(await ask(f"users/{user}?compare=previous"))
+    replied.UserAnswer.model_validate(await ask(f"users/{user}?compare=previous"))
     trace = (await ask("traces?limit=1"))["data"][0]["trace_id"]
     told = await ask(f"traces/{trace}")
-    rows.TraceAnswer.model_validate(told)
+    replied.TraceAnswer.model_validate(told)
     event = told["data"]["events"][0]["id"]
-    rows.EventAnswer.model_validate(await ask(f"events/{event}?trace_id={trace}"))
+    replied.EventAnswer.model_validate(await ask(f"events/{event}?trace_id={trace}"))
 
 
 def test_the_dashboard_is_built_from_this_document() -> None:
