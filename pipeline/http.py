@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from base64 import urlsafe_b64decode
 from collections.abc import Awaitable, Callable
 from urllib.parse import unquote
 
@@ -19,7 +20,7 @@ from pipeline.server import HardenedServer, QuietConnection
 
 _say = structlog.get_logger()
 _KEY = re.compile(r"(?=(pc_(?:live|test)_[A-Za-z0-9]{32}_[A-Za-z0-9]{6}))")
-_CREDENTIAL = re.compile(r"pe_[A-Za-z0-9_-]{80}")  # of a framed page: signed, and much longer
+_CREDENTIAL = re.compile(r"(?=pe_([A-Za-z0-9_-]{80}))")  # of a framed page: a mark of 32 bytes, then JSON
 
 
 @web.middleware
@@ -63,12 +64,16 @@ async def problems(
 
 
 def _has_key(path: str) -> bool:
-    """Whether a path holds a key or a credential, percent-encoded or not. A key's checksum tells it from a name that begins like one."""
+    """Whether a path holds a key or a credential, percent-encoded or not.
+
+    A key's checksum tells it from a name that begins like one, and a credential the JSON behind its mark.
+    """
     if "pc_" not in path and "pe_" not in path and "%" not in path:
         return False
-    plain = unquote(unquote(path))
-    return any(well_formed(found) for found in _KEY.findall(path) + _KEY.findall(plain)) or bool(
-        _CREDENTIAL.search(path) or _CREDENTIAL.search(plain)
+    return any(
+        any(well_formed(found) for found in _KEY.findall(text))
+        or any(urlsafe_b64decode(found)[32:34] == b'{"' for found in _CREDENTIAL.findall(text))
+        for text in (path, unquote(unquote(path)))
     )
 
 

@@ -157,7 +157,7 @@ def shown(row: Answer, content: bool) -> Answer:
     """A row as an answer has it; `content`: whether texts may be shown."""
     usage = Usage(*(row[name] for name in Usage._fields))
     at: datetime = row["ts"]
-    usage_object = _json(row["raw_usage"]) or {}
+    usage_object = _json(row["raw_usage"])
     texts = {name: _content(row, name, content) for name in _CONTENT}
     return {
         "id": str(row["id"]), "type": row["type"], "timestamp": shapes.time(at), "trace_id": row["trace_id"] or None,
@@ -173,7 +173,7 @@ def shown(row: Answer, content: bool) -> Answer:
         "latency_ms": row["latency_ms"], "time_to_first_token_ms": row["time_to_first_token_ms"],
         "flags": [*row["flags"], *(["usage_estimated"] if row["usage_estimated"] else [])], "privacy": row["privacy"], **texts,
         "tags": tags_of(row),
-        "metadata": _json(row["metadata"]) if content else None, "raw_usage": usage_object if content else numbers_of(usage_object),
+        "metadata": _json(row["metadata"]) if content else None, "raw_usage": usage_object if content or usage_object is None else numbers_of(usage_object),
         "replaces": row["replaces"] or None,
     }  # fmt: skip
 

@@ -149,6 +149,7 @@ async def send(
     answer = web.StreamResponse(headers={
         "Content-Type": media if kind == "parquet" else f"{media}; charset=utf-8", "Cache-Control": "private, no-store",
         "Content-Disposition": f'attachment; filename="percapita-{name}.{suffix}"', "X-Content-Type-Options": "nosniff",
+        "Vary": "Accept",
     })  # fmt: skip
     nothing: Sequence[Row] = []
     first = await anext(parts, nothing)  # what cannot be answered at all is a problem, with its status

@@ -135,7 +135,7 @@ class Lists:
             q = replace(q, window=q.window._replace(start=start, end=end))
         found = await asyncio.to_thread(source.page, q, as_of, state)
         if not sums:
-            sums = await asyncio.to_thread(self._sums, q)
+            sums = await asyncio.to_thread(self._sums, q, row is rows.Trace)
         total, traces = Measured.unpacked(sums["total"]), sums["traces"]
         on_page = len(found["rows"]) if row is rows.Trace else found["sums"]["traces"]
         body = {
@@ -151,14 +151,12 @@ class Lists:
             body["next_cursor"] = self._pages.sign([fingerprint, found["more"], as_of, q.start, q.end, sums])
         return await self._replies.send(request, q, body, as_of)
 
-    def _sums(self, q: Question) -> dict[str, Any]:
+    def _sums(self, q: Question, of_traces: bool) -> dict[str, Any]:
         """Of everything that is listed, as a cursor holds it."""
         total, _ = self._answers.sum(q)
-        found = {
-            "total": total.packed(),
-            "traces": self._answers.traces_of(q, total),
-            "untraced": self._answers.untraced(q),
-        }
+        found = {"total": total.packed(), "traces": self._answers.traces_of(q, total)}
+        if of_traces:
+            found["untraced"] = self._answers.untraced(q)
         if q.compare:
             before, _ = self._answers.sum(q.before())
             found["before"] = shapes.measures(before, self._answers.traces_of(q.before(), before))

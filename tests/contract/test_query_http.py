@@ -263,6 +263,7 @@ async def test_a_name_that_begins_like_a_key_is_a_name(ask: Asker) -> None:
     assert (await ask(f"overview?userId={name}&tag.key=pc_test_x"))["data"]["events"] == 0
     problem, _ = await ask(f"users/{name}", status=404)
     assert problem["detail"] == "this user was never seen"
+    await ask(f"users/pe_{'a' * 200}", status=404)  # and one like a framed page's credential
 
 
 @pytest.mark.parametrize(

@@ -291,3 +291,4 @@ def test_an_event_outside_any_trace_is_told_from_those_of_its_id(store: ClickHou
     for trace in ("x", ""):
         found = events.event(parse_question("same", [("trace_id", trace)], NOW, takes=EventQuery), one)
         assert (found["trace_id"] or "") == trace
+        assert found["raw_usage"] is None  # none was sent
