@@ -140,7 +140,7 @@ class ClickHouse:
                     store_code=code,
                     told=_UNANSWERED,
                 ) from error
-            except (ValueError, TypeError, OverflowError) as error:
+            except (ValueError, TypeError, OverflowError, AttributeError) as error:
                 # The driver could not write a value in its column's form.
                 raise StoreError(f"{type(error).__name__} in a row", data_error=True) from error
             except (OSError, RuntimeError) as error:
@@ -189,7 +189,11 @@ class ClickHouse:
             context.req_block_size = max(1, len(data[0]))  # one block: a token names one
             context.__class__ = _Once
             cast("_Once", context).not_after = not_after
-            client.insert(data=data, context=context)
+            try:
+                client.insert(data=data, context=context)
+            finally:
+                # It names a method of its own, a cycle, and would hold the rows until Python looks for cycles.
+                vars(context).clear()
 
     def insert_where(
         self,
