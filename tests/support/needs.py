@@ -22,22 +22,22 @@ def need_kafka() -> None:
     tools = ["java"] if kafka.resolved() else ["java", "mvn"]
     missing = [tool for tool in tools if shutil.which(tool) is None]
     if missing:
-        _without(f"Kafka needs {' and '.join(missing)} on PATH")
+        without(f"Kafka needs {' and '.join(missing)} on PATH")
 
 
 def need_cc() -> None:
     """A C compiler, and Linux: crash points are a library that is loaded into the server before all others."""
     if not sys.platform.startswith("linux"):
-        _without("crash points need Linux (LD_PRELOAD and /proc)")
+        without("crash points need Linux (LD_PRELOAD and /proc)")
     if shutil.which("cc") is None:
-        _without("crash points need a C compiler, cc, on PATH")
+        without("crash points need a C compiler, cc, on PATH")
 
 
 def need_disks() -> None:
     """The right to mount a tmpfs: disks that are full must be small."""
     with tempfile.TemporaryDirectory() as folder:
         if not can_mount(Path(folder)):
-            _without("full disks need the right to mount a tmpfs")
+            without("full disks need the right to mount a tmpfs")
 
 
 def need_chromium() -> str:
@@ -53,7 +53,7 @@ def need_chromium() -> str:
             )
         found = _chromium()
     if found is None:
-        _without("the dashboard's tests need Chromium on PATH")
+        without("the dashboard's tests need Chromium on PATH")
     assert found is not None
     return found
 
@@ -67,7 +67,7 @@ def _chromium() -> str | None:
 def need_dashboard() -> None:
     """The dashboard, built."""
     if not (ROOT / "dashboard" / "dist" / "index.html").exists():
-        _without("the dashboard is not built: make setup builds it")
+        without("the dashboard is not built: make setup builds it")
 
 
 def in_ci() -> bool:
@@ -75,7 +75,8 @@ def in_ci() -> bool:
     return os.environ.get("CI", "").lower() in {"1", "true"}
 
 
-def _without(reason: str) -> None:
+def without(reason: str) -> None:
+    """What is missing, said: a failure where CI is true, else the reason of a skip."""
     if in_ci():
         pytest.fail(f"{reason}; CI is true, so this is not skipped")
     pytest.skip(reason)

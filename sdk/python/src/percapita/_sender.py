@@ -9,12 +9,18 @@ import http.client
 import json
 import os
 import random
+import sys
 import threading
 import time
 import weakref
 from collections import deque
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+
+from percapita._event import Mask, encoded, without_content
+from percapita._say import once
+from percapita._version import VERSION
 
 MAX_EVENTS = 10_000
 MAX_BYTES = 64 * 1024 * 1024
@@ -22,110 +28,195 @@ BATCH_EVENTS = 100
 BATCH_BYTES = 1024 * 1024
 FLUSH_SECONDS = 0.5
 EXIT_SECONDS = 2.0
-_CONTENT = ("prompt", "response", "tool_arguments", "tool_result", "logs", "error_message")
+TRIES = 8
+OPEN_AFTER, OPEN_SECONDS = 5, 10.0  # failures in a row, then a server in trouble is left alone for so long
+_OWN_BYTES = 600  # of an event beside its content
+
+Fill = Callable[[], dict[str, Any]]
 
 
-def _plain(value: Any) -> Any:
-    """What JSON does not know, as text: objects of the providers' packages say what they are themselves."""
-    for name in ("model_dump", "to_dict", "dict"):
-        method = getattr(value, name, None)
-        if callable(method):
-            with contextlib.suppress(Exception):
-                return method()
-    return str(value)
+class _Item(NamedTuple):
+    event: dict[str, Any]
+    fill: Fill | None  # the rest of the event, read from the provider's objects in the background
+    weight: int  # about the bytes it holds
 
 
 class Sender:
     """Sends to one Percapita with one key. The thread starts with the first event."""
 
-    def __init__(self, key: str, url: str) -> None:
+    def __init__(self, key: str, url: str, *, privacy: str = "", mask: Mask | None = None) -> None:
         self.key = key
         self.url = urlsplit(url)
+        self._privacy, self._mask = privacy, mask
         self._start_over()
         _senders.add(self)
 
     def _start_over(self) -> None:
-        """Fresh lock, queue, thread and socket: at the start, and in a forked child."""
+        """Fresh lock, queue, thread and socket: at the start, and in a forked child, whose parent sends what it queued itself."""
+        self._pid = os.getpid()
         self._lock = threading.Condition()
-        self._queue: deque[tuple[bytes, dict[str, Any] | None]] = deque()
-        self._bytes = 0
+        self._queue: deque[_Item] = deque()
+        self._weight = 0
         self._busy = 0
+        self._flushing = 0
         self._dropped: dict[str, int] = {}
         self._thread: threading.Thread | None = None
         self._connection: http.client.HTTPConnection | None = None
         self._closing = False
-        self._open_at = 0.0  # monotonic: no try before, after failures in a row
+        self._give_up = float("inf")  # monotonic: nothing is sent after it
+        self._open_at = 0.0  # monotonic: no try before
         self._failures = 0
 
-    def put(self, event: dict[str, Any]) -> None:
-        """Queue an event. Never raises, never waits."""
-        with contextlib.suppress(Exception):
-            body = json.dumps(event, ensure_ascii=False, separators=(",", ":"), default=_plain)
-            self._put(body.encode("utf-8", "replace"), event)
+    # --- in the host's threads
 
-    def _put(self, body: bytes, event: dict[str, Any]) -> None:
+    def put(self, event: dict[str, Any], weight: int = 0, fill: Fill | None = None) -> None:
+        """Queue an event of about `weight` characters of content. Never raises, never waits."""
+        with contextlib.suppress(Exception):
+            if self._pid != os.getpid():
+                self._start_over()  # forked where Python was not told
+            self._put(_Item(event, fill, weight + _OWN_BYTES))
+
+    def _put(self, item: _Item) -> None:
         with self._lock:
-            if self._bytes + len(body) > MAX_BYTES or len(self._queue) >= MAX_EVENTS:
+            if self._closing:
+                return
+            if self._weight + item.weight > MAX_BYTES or len(self._queue) >= MAX_EVENTS:
                 # Content goes before tokens: an event without it still counts.
-                slim = {name: value for name, value in event.items() if name not in _CONTENT}
-                body = json.dumps(slim, ensure_ascii=False, separators=(",", ":"), default=_plain).encode(
-                    "utf-8", "replace"
-                )
+                item = _Item(without_content(_filled(item)), None, _OWN_BYTES)
                 self._count("content_queue_full")
-            while self._queue and (self._bytes + len(body) > MAX_BYTES or len(self._queue) >= MAX_EVENTS):
-                oldest, _ = self._queue.popleft()
-                self._bytes -= len(oldest)
+            while self._queue and (self._weight + item.weight > MAX_BYTES or len(self._queue) >= MAX_EVENTS):
+                self._weight -= self._queue.popleft().weight
                 self._count("queue_full")
-            self._queue.append((body, None))
-            self._bytes += len(body)
-            if self._thread is None and not self._closing:
-                self._thread = threading.Thread(target=self._run, name="percapita", daemon=True)
-                self._thread.start()
-            if len(self._queue) >= BATCH_EVENTS or self._bytes >= BATCH_BYTES:
+            self._queue.append(item)
+            self._weight += item.weight
+            if self._thread is None:
+                self._start_thread()
+            if len(self._queue) >= BATCH_EVENTS or self._weight >= BATCH_BYTES:
                 self._lock.notify()
 
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._run, name="percapita", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return  # the interpreter is ending: what is queued goes out when it closes us
+        self._thread = thread
+        # Children of multiprocessing and of celery's billiard end without atexit, but run these.
+        for module in ("multiprocessing", "billiard"):
+            process, util = sys.modules.get(f"{module}.process"), sys.modules.get(f"{module}.util")
+            if process is not None and util is not None:
+                with contextlib.suppress(Exception):
+                    if process.current_process().name != "MainProcess":
+                        util.Finalize(None, shutdown_all, exitpriority=0)
+
+    def flush(self, timeout: float = 10.0) -> bool:
+        """Wait until everything queued was answered; False when the time was up first."""
+        deadline = time.monotonic() + timeout
+        with self._lock:
+            self._flushing += 1
+            try:
+                while self._queue or self._busy or (self._dropped and self._thread is not None and not self._failures):
+                    left = deadline - time.monotonic()
+                    if left <= 0 or self._thread is None:
+                        return False
+                    self._lock.notify_all()
+                    self._lock.wait(min(left, 0.05))
+            finally:
+                self._flushing -= 1
+        return True
+
+    def close(self, timeout: float = EXIT_SECONDS) -> None:
+        """Send what is queued within the time, then end the thread. What is put later is not taken."""
+        self.begin_to_close(timeout)
+        self.end(timeout)
+
+    def begin_to_close(self, timeout: float) -> None:
+        """The first half of `close`, for several senders that share one time."""
+        with self._lock:
+            self._closing = True
+            self._give_up = time.monotonic() + timeout
+            self._lock.notify_all()
+
+    def end(self, timeout: float) -> None:
+        """The second half."""
+        thread = self._thread
+        if thread is not None:
+            thread.join(timeout)
+        elif self._queue:
+            with contextlib.suppress(Exception):
+                self._run()
+
     def _count(self, reason: str, count: int = 1) -> None:
+        if not count:
+            return
         self._dropped[reason] = self._dropped.get(reason, 0) + count
+
+    # --- in the thread
 
     def _run(self) -> None:
         while True:
             with self._lock:
-                if not self._queue and not self._closing:
+                if not self._queue and not self._closing and not (self._flushing and self._dropped):
                     self._lock.wait()
-                if self._queue and len(self._queue) < BATCH_EVENTS and self._bytes < BATCH_BYTES and not self._closing:
+                if self._queue and not self._full() and not self._closing and not self._flushing:
                     self._lock.wait(FLUSH_SECONDS)
-                if not self._queue:
+                if not self._queue and not self._dropped:
                     if self._closing:
                         return
                     continue
-                batch = self._take()
+                if not self._queue and not self._flushing and not self._closing:
+                    continue  # counts alone wait for events, or for somebody who asks
+                told_only = not self._queue
                 self._busy += 1
+            batch: list[bytes] = []
             try:
+                batch = self._take()
                 self._deliver(batch)
-            except Exception:
+            except Exception as error:
+                once("deliver", f"events were not sent: {type(error).__name__}")
                 with self._lock:
                     self._count("failed", len(batch))
             finally:
                 with self._lock:
                     self._busy -= 1
                     self._lock.notify_all()
+            if self._closing and (told_only or time.monotonic() > self._give_up):
+                return
+
+    def _full(self) -> bool:
+        return len(self._queue) >= BATCH_EVENTS or self._weight >= BATCH_BYTES
 
     def _take(self) -> list[bytes]:
         batch: list[bytes] = []
         size = 0
-        while self._queue and len(batch) < BATCH_EVENTS and (not batch or size + len(self._queue[0][0]) <= BATCH_BYTES):
-            body, _ = self._queue.popleft()
-            self._bytes -= len(body)
+        while len(batch) < BATCH_EVENTS and size < BATCH_BYTES:
+            with self._lock:
+                if not self._queue:
+                    break
+                item = self._queue.popleft()
+                self._weight -= item.weight
+            try:
+                body = encoded(_filled(item), self._privacy, self._mask, self._counted)
+            except Exception as error:
+                once("encode", f"an event was left out: {type(error).__name__}")
+                self._counted("unreadable")
+                continue
             size += len(body)
             batch.append(body)
         return batch
 
+    def _counted(self, reason: str) -> None:
+        with self._lock:
+            self._count(reason)
+
     def _deliver(self, batch: list[bytes]) -> None:
         """Until taken, refused for good, or too many tries; ids make repeats safe."""
-        for attempt in range(8):
+        for attempt in range(TRIES):
             pause = self._open_at - time.monotonic()
             if pause > 0:
                 self._sleep(pause)
+            if time.monotonic() > self._give_up:
+                break
             status, retry_after = self._post(batch)
             if status == 202:
                 self._failures = 0
@@ -136,13 +227,14 @@ class Sender:
                 self._deliver(batch[middle:])
                 return
             if status and status not in (408, 429) and status < 500:
+                once(f"refused:{status}", f"events were refused with {status}{_ABOUT.get(status, '')}")
                 with self._lock:
                     self._count(f"refused_{status}", len(batch))
                 return
             self._failures += 1
             wait = retry_after if retry_after is not None else min(30.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.0)
-            if self._failures >= 5:
-                self._open_at = time.monotonic() + 10.0  # the circuit is open: leave a server in trouble alone
+            if self._failures >= OPEN_AFTER:
+                self._open_at = time.monotonic() + OPEN_SECONDS
             self._sleep(wait)
         with self._lock:
             self._count("undelivered", len(batch))
@@ -161,29 +253,38 @@ class Sender:
         told = b',"dropped":' + json.dumps(dropped).encode() if dropped else b""
         body = gzip.compress(b'{"events":[' + b",".join(batch) + b"]" + told + b"}", 1)
         status, retry_after = 0, None
-        try:
-            connection = self._connected()
-            connection.request(
-                "POST", f"{self.url.path.rstrip('/')}/v1/events", body,
-                {
-                    "Authorization": f"Bearer {self.key}", "Content-Type": "application/json", "Content-Encoding": "gzip",
-                    "User-Agent": "percapita-python/0.1.0",
-                },
-            )  # fmt: skip
-            answer = connection.getresponse()
-            answer.read()
-            status = answer.status
-            given = answer.headers.get("Retry-After", "")
-            retry_after = min(60.0, float(given)) if given.isdigit() else None
-        except (OSError, http.client.HTTPException):
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = None
+        for _ in range(2):
+            kept = self._connection is not None
+            try:
+                status, retry_after = self._ask(body)
+                break
+            except (OSError, http.client.HTTPException):
+                if self._connection is not None:
+                    self._connection.close()
+                self._connection = None
+                if not kept:  # a connection that was kept may have been closed by the server meanwhile: once more at once
+                    break
         if status != 202 and dropped:
             with self._lock:
                 for reason, count in dropped.items():
                     self._count(reason, count)
         return status, retry_after
+
+    def _ask(self, body: bytes) -> tuple[int, float | None]:
+        connection = self._connected()
+        connection.request(
+            "POST", f"{self.url.path.rstrip('/')}/v1/events", body,
+            {
+                "Authorization": f"Bearer {self.key}", "Content-Type": "application/json", "Content-Encoding": "gzip",
+                "User-Agent": f"percapita-python/{VERSION}",
+            },
+        )  # fmt: skip
+        answer = connection.getresponse()
+        text = answer.read()
+        if answer.status == 202:
+            _tell_rejected(text)
+        given = answer.headers.get("Retry-After", "")
+        return answer.status, min(60.0, float(given)) if given.isdigit() else None
 
     def _connected(self) -> http.client.HTTPConnection:
         if self._connection is None:
@@ -191,75 +292,49 @@ class Sender:
             self._connection = kind(self.url.hostname or "127.0.0.1", self.url.port, timeout=10)
         return self._connection
 
-    def flush(self, timeout: float = 10.0) -> bool:
-        """Wait until everything queued was answered; False when the time was up first."""
-        deadline = time.monotonic() + timeout
-        with self._lock:
-            while self._queue or self._busy:
-                left = deadline - time.monotonic()
-                if left <= 0 or self._thread is None:
-                    return False
-                self._lock.notify_all()
-                self._lock.wait(min(left, 0.05))
-        return True
 
-    def close(self, timeout: float = EXIT_SECONDS) -> None:
-        """Send what is queued within the time, then end the thread."""
-        with self._lock:
-            self._closing = True
-            self._lock.notify_all()
-        if self._thread is not None:
-            self._thread.join(timeout)
+_ABOUT = {401: ": the key is not one of this Percapita", 403: ": the key may not send events"}
+
+
+def _tell_rejected(text: bytes) -> None:
+    """Why the collector did not take some events; it never repeats their values."""
+    if b'"rejected":[]' in text:
+        return
+    with contextlib.suppress(ValueError, AttributeError, TypeError):
+        for item in json.loads(text).get("rejected", ()):
+            code, pointer = str(item.get("code")), str(item.get("pointer") or "")
+            once(f"rejected:{code}{pointer}", f"an event was rejected: {code} {pointer}".rstrip())
+
+
+def _filled(item: _Item) -> dict[str, Any]:
+    if item.fill is None:
+        return item.event
+    try:
+        told = item.fill()
+    except Exception as error:
+        once("read", f"an answer could not be read: {type(error).__name__}")
+        return item.event
+    return item.event | {name: value for name, value in told.items() if value is not None}
 
 
 _senders: weakref.WeakSet[Sender] = weakref.WeakSet()
-_default: Sender | None = None
-_looked = False
-_guard = threading.Lock()
 
 
-def default() -> Sender | None:
-    """The sender of PERCAPITA_API_KEY and PERCAPITA_URL, or of `configure`; None when there is no key."""
-    global _default, _looked
-    if not _looked:
-        with _guard:
-            if not _looked:
-                key = os.environ.get("PERCAPITA_API_KEY", "")
-                if key:
-                    _default = Sender(key, os.environ.get("PERCAPITA_URL", "http://127.0.0.1:8900"))
-                _looked = True
-    return _default
-
-
-def configure(api_key: str | None = None, url: str | None = None) -> None:
-    """Set or change the key and address; without a key nothing is recorded."""
-    global _default, _looked
-    with _guard:
-        if _default is not None:
-            _default.close()
-        key = api_key if api_key is not None else os.environ.get("PERCAPITA_API_KEY", "")
-        address = url or os.environ.get("PERCAPITA_URL", "http://127.0.0.1:8900")
-        _default = Sender(key, address) if key else None
-        _looked = True
-
-
-def flush(timeout: float = 10.0) -> bool:
-    """Wait until everything recorded so far was answered."""
-    return _default.flush(timeout) if _default is not None else True
-
-
-def shutdown(timeout: float = EXIT_SECONDS) -> None:
-    """Send what is left and stop."""
-    if _default is not None:
-        _default.close(timeout)
+def shutdown_all(timeout: float = EXIT_SECONDS) -> None:
+    """Every sender of the process sends what is left, all within one time."""
+    senders = list(_senders)
+    deadline = time.monotonic() + timeout
+    for sender in senders:
+        sender.begin_to_close(timeout)
+    for sender in senders:
+        sender.end(max(0.0, deadline - time.monotonic()))
 
 
 def _after_fork() -> None:
-    """A child has the queue's copy but not its thread: what the parent queued is the parent's to send."""
     for sender in list(_senders):
         sender._start_over()
 
 
-atexit.register(shutdown)
+atexit.register(shutdown_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

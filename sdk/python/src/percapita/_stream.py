@@ -6,115 +6,93 @@ import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from percapita._providers import Listener
+from percapita._call import Call
+from percapita._reading import Listener
+from percapita._say import once
+from percapita._snapshot import characters
+
+_CHUNK_BYTES = 40
 
 
-class _Ending:
-    """Ends the record once, however the stream ends: read out, broken off, closed, failed or forgotten."""
+class Hearing:
+    """Ends a stream's record once, however the stream ends: read out, broken off, closed, failed or forgotten."""
 
-    def __init__(self, call: Any, listener: Listener) -> None:
-        self.call = call
-        self.listener = listener
-        self.ended = False
+    def __init__(self, call: Call, listener: Listener, asked: bool) -> None:
+        self._call, self._listener, self._asked = call, listener, asked
+        self._chunks = 0
 
-    def chunk(self, chunk: Any) -> None:
+    def hides(self, chunk: Any) -> bool:
+        """Hear a chunk; whether it is the one that we asked for and the host did not."""
         try:
-            self.call.token()
-            self.listener.hear(chunk)
-        except Exception:
-            return
+            self._call.token()
+            self._chunks += 1
+            self._listener.hear(chunk)
+            return self._asked and self._listener.is_only_usage(chunk)
+        except Exception as error:
+            once("hear", f"a piece of a stream could not be read: {type(error).__name__}")
+            return False
 
     def end(self, status: str) -> None:
-        if self.ended:
-            return
-        self.ended = True
+        """Read out ("ok"), or left before its end ("aborted")."""
         try:
-            fields = self.listener.fields()
-            if status == "aborted" and not self.listener.complete:
-                fields.setdefault("usage", self.listener.estimate())
-                fields["usage_estimated"] = True
-            elif self.listener.complete:
-                status = "ok"
-            self.call.end(status, **fields)
-        except Exception:
-            return
+            self._call.heard(self._listener, status, _CHUNK_BYTES * self._chunks)
+        except Exception as error:
+            once("heard", f"a stream was not recorded: {type(error).__name__}")
 
     def fail(self, error: BaseException) -> None:
+        """The stream raised into the host."""
         if isinstance(error, GeneratorExit):
-            self.end("aborted")
-        elif not self.ended:
-            self.ended = True
-            try:
-                self.call.fail(error)
-            except Exception:
-                return
+            return self.end("aborted")
+        try:
+            prompt = self._call.event.get("prompt")
+            self._call.fail(error, lambda: self._listener.fields(characters(prompt)))
+        except Exception as problem:
+            once("heard", f"a stream was not recorded: {type(problem).__name__}")
+        return None
 
 
-class Recorded:
-    """For `openai.Stream` and `anthropic.Stream`: both iterate over `_iterator`."""
+def listen(stream: Any, hearing: Hearing) -> None:
+    """Listen to `openai.Stream` or `anthropic.Stream`: both iterate over `_iterator`."""
+    inner = stream._iterator
 
-    @staticmethod
-    def listen(stream: Any, call: Any, listener: Listener, asked: bool) -> Any:
-        """The same stream, listening."""
-        ending = _Ending(call, listener)
-        inner = stream._iterator
-
-        def chunks() -> Iterator[Any]:
-            try:
-                for chunk in inner:
-                    ending.chunk(chunk)
-                    if asked and listener.is_only_usage(chunk):
-                        continue  # asked for by us: the host does not see it
+    def chunks() -> Iterator[Any]:
+        try:
+            for chunk in inner:
+                if not hearing.hides(chunk):
                     yield chunk
-                ending.end("ok")
-            except BaseException as error:
-                ending.fail(error)
-                raise
+            hearing.end("ok")
+        except BaseException as error:
+            hearing.fail(error)
+            raise
 
-        stream._iterator = chunks()
-        _end_with_close(stream, ending)
-        weakref.finalize(stream, ending.end, "aborted")
-        return stream
+    stream._iterator = chunks()
+    ends_with(stream, "close", hearing)
+    weakref.finalize(stream, hearing.end, "aborted")
 
 
-class AsyncRecorded:
+def listen_async(stream: Any, hearing: Hearing) -> None:
     """The same for the async streams."""
+    inner = stream._iterator
 
-    @staticmethod
-    def listen(stream: Any, call: Any, listener: Listener, asked: bool) -> Any:
-        """The same stream, listening."""
-        ending = _Ending(call, listener)
-        inner = stream._iterator
-
-        async def chunks() -> AsyncIterator[Any]:
-            try:
-                async for chunk in inner:
-                    ending.chunk(chunk)
-                    if asked and listener.is_only_usage(chunk):
-                        continue
+    async def chunks() -> AsyncIterator[Any]:
+        try:
+            async for chunk in inner:
+                if not hearing.hides(chunk):
                     yield chunk
-                ending.end("ok")
-            except BaseException as error:
-                ending.fail(error)
-                raise
+            hearing.end("ok")
+        except BaseException as error:
+            hearing.fail(error)
+            raise
 
-        stream._iterator = chunks()
-        close = getattr(stream, "close", None)
-        if close is not None:
-
-            async def closing() -> Any:
-                try:
-                    return await close()
-                finally:
-                    ending.end("aborted")
-
-            stream.close = closing
-        weakref.finalize(stream, ending.end, "aborted")
-        return stream
+    stream._iterator = chunks()
+    for name in ("close", "aclose"):
+        ends_with_async(stream, name, hearing)
+    weakref.finalize(stream, hearing.end, "aborted")
 
 
-def _end_with_close(stream: Any, ending: _Ending) -> None:
-    close = getattr(stream, "close", None)
+def ends_with(closed: Any, name: str, hearing: Hearing) -> None:
+    """The record ends when the host closes what it reads."""
+    close = getattr(closed, name, None)
     if close is None:
         return
 
@@ -122,6 +100,21 @@ def _end_with_close(stream: Any, ending: _Ending) -> None:
         try:
             return close()
         finally:
-            ending.end("aborted")
+            hearing.end("aborted")
 
-    stream.close = closing
+    setattr(closed, name, closing)
+
+
+def ends_with_async(closed: Any, name: str, hearing: Hearing) -> None:
+    """The same where closing is awaited."""
+    close = getattr(closed, name, None)
+    if close is None:
+        return
+
+    async def closing() -> Any:
+        try:
+            return await close()
+        finally:
+            hearing.end("aborted")
+
+    setattr(closed, name, closing)

@@ -7,139 +7,225 @@ import functools
 import inspect
 import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ContextDecorator
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from percapita._event import tags_of
+
+if TYPE_CHECKING:
+    from percapita._percapita import Percapita
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 class Trace:
-    """One `with_trace` block as calls inside it see it. Nested blocks keep the trace id."""
+    """One `with_trace` block as calls inside it see it. Nested blocks share the trace id."""
 
-    __slots__ = ("id", "name", "outermost", "started", "started_ms", "tags")
+    __slots__ = ("_ids", "agent", "name", "outermost", "session_id", "started", "started_at", "tags")
 
-    def __init__(self, trace_id: str, name: str, tags: dict[str, Any], outermost: bool) -> None:
-        self.id = trace_id
-        self.name = name
-        self.tags = tags
-        self.outermost = outermost
+    def __init__(self, outer: Trace | None, tags: dict[str, Any], name: str, agent: str, session_id: str) -> None:
+        self.outermost = outer is None
+        self._ids: list[str] = [] if outer is None else outer._ids
+        self.tags = {**outer.tags, **tags} if outer is not None else tags
+        self.name = name or (outer.name if outer is not None else "")
+        self.agent = agent or (outer.agent if outer is not None else "")
+        self.session_id = session_id or (outer.session_id if outer is not None else "")
         self.started = time.perf_counter()
-        self.started_ms = int(time.time() * 1000)
+        self.started_at = time.time()
+
+    @property
+    def id(self) -> str:
+        """A UUIDv7, made when it is asked for first: most blocks in a process that records nothing need none."""
+        if not self._ids:
+            self._ids.append(new_id(self.started_at))
+        return self._ids[0]  # the first one, whoever else has appended meanwhile
 
 
-_current: contextvars.ContextVar[Trace | None] = contextvars.ContextVar("percapita_trace", default=None)
-
-
-def current() -> Trace | None:
-    """The innermost block around the caller."""
-    return _current.get()
-
-
-def new_id() -> str:
-    """A UUIDv7: time first, so that the server can tell a late retry by its id."""
-    value = int(time.time() * 1000) << 80 | int.from_bytes(os.urandom(10), "big")
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    text = f"{value:032x}"
+def new_id(at: float | None = None) -> str:
+    """A UUIDv7 of unix seconds: time first, so that the server can tell a late retry by its id."""
+    milliseconds = int((time.time() if at is None else at) * 1000)
+    random = int.from_bytes(os.urandom(10), "big")
+    text = f"{milliseconds << 80 | 0x7 << 76 | (random >> 68 & 0xFFF) << 64 | 0x2 << 62 | random & (1 << 62) - 1:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-class with_trace(ContextDecorator):  # noqa: N801  # reads as a statement: with with_trace(...)
-    """A request: `with`, `async with` or a decorator. Tags of inner blocks are added to, and override, outer ones."""
+class Block:
+    """What `with_trace` answers: `with`, `async with` or a decorator, any number of times, nested or side by side."""
 
-    def __init__(self, tags: Mapping[str, Any] | None = None, *, name: str = "") -> None:
-        self._tags = dict(tags or {})
-        self._name = name
-        self._entered: list[tuple[Trace, contextvars.Token[Trace | None]]] = []
+    def __init__(
+        self, percapita: Percapita, tags: Mapping[str, Any] | None, name: str, agent: str, session_id: str
+    ) -> None:
+        self._percapita = percapita
+        self._given = (tags_of(tags) if tags else {}, name, agent, session_id)
+        self._entered: list[tuple[Trace, Trace | None]] = []
+
+    def _begun(self, name: str = "") -> Trace:
+        tags, own_name, agent, session_id = self._given
+        return Trace(self._percapita.trace.get(), tags, own_name or name, agent, session_id)
 
     def __enter__(self) -> Trace:
-        outer = _current.get()
-        tags = {**(outer.tags if outer else {}), **self._tags}
-        trace = Trace(outer.id if outer else new_id(), self._name or (outer.name if outer else ""), tags, outer is None)
-        self._entered.append((trace, _current.set(trace)))
+        current = self._percapita.trace
+        outer = current.get()
+        trace = self._begun()
+        self._entered.append((trace, outer))
+        current.set(trace)
         return trace
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if not self._entered:
             return
-        entered, token = self._entered.pop()
-        try:
-            _current.reset(token)
-        except ValueError:
-            _current.set(None)  # left in another context than it was entered in: an async generator's finalizer
-        if entered.outermost:
-            from percapita._record import trace_ended
-
-            trace_ended(entered, error)
+        current = self._percapita.trace
+        # One block object may be entered by several tasks at once: its own trace is the one that stands here.
+        here = current.get()
+        place = next((n for n in range(len(self._entered) - 1, -1, -1) if self._entered[n][0] is here), -1)
+        trace, outer = self._entered.pop(place)
+        if trace is here:  # else it is left in another context than it was entered in, by a generator's finalizer
+            current.set(outer)
+        self._percapita.trace_ended(trace, error)
 
     async def __aenter__(self) -> Trace:
         return self.__enter__()
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, trace)
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.__exit__(kind, error, _)
 
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function, coroutine function or (async) generator function: each call is a block of its own."""
+        wrapped: Any
         if inspect.iscoroutinefunction(function):
+            wrapped = self._coroutine(function)
+        elif inspect.isasyncgenfunction(function):
+            wrapped = self._async_generator(function)
+        elif inspect.isgeneratorfunction(function):
+            wrapped = self._generator(function)
+        else:
+            wrapped = self._call(function)
+        return functools.wraps(function)(wrapped)  # type: ignore[no-any-return]  # of the same kind as the function
 
-            @functools.wraps(function)
-            async def in_coroutine(*args: Any, **kwargs: Any) -> Any:
-                with with_trace(self._tags, name=self._name or function.__name__):
-                    return await function(*args, **kwargs)
+    def _fresh(self, name: str) -> Block:
+        tags, own_name, agent, session_id = self._given
+        return Block(self._percapita, tags, own_name or name, agent, session_id)
 
-            return in_coroutine
-
-        if inspect.isasyncgenfunction(function):
-
-            @functools.wraps(function)
-            async def in_async_generator(*args: Any, **kwargs: Any) -> Any:
-                with with_trace(self._tags, name=self._name or function.__name__):
-                    async for item in function(*args, **kwargs):
-                        yield item
-
-            return in_async_generator
-
-        if inspect.isgeneratorfunction(function):
-
-            @functools.wraps(function)
-            def in_generator(*args: Any, **kwargs: Any) -> Any:
-                with with_trace(self._tags, name=self._name or function.__name__):
-                    return (yield from function(*args, **kwargs))
-
-            return in_generator
-
-        @functools.wraps(function)
-        def in_call(*args: Any, **kwargs: Any) -> Any:
-            with with_trace(self._tags, name=self._name or function.__name__):
+    def _call(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with self._fresh(function.__name__):
                 return function(*args, **kwargs)
 
-        return in_call
+        return call
+
+    def _coroutine(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        async def coroutine(*args: Any, **kwargs: Any) -> Any:
+            with self._fresh(function.__name__):
+                return await function(*args, **kwargs)
+
+        return coroutine
+
+    # A generator shares the context of whoever asks it for the next item. So the trace stands there only while it runs: between
+    # two items the host's own tags do, and two generators that are read in turns do not see each other's.
+
+    def _generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+            run = _Within(self._percapita, self._begun(function.__name__))
+            inner = function(*args, **kwargs)
+            step, value = inner.send, None
+            try:
+                while True:
+                    try:
+                        with run:
+                            item = step(value)
+                    except StopIteration as end:
+                        run.end(None)
+                        return end.value
+                    try:
+                        value = yield item
+                        step = inner.send
+                    except GeneratorExit:
+                        with run:
+                            inner.close()
+                        raise
+                    except BaseException as error:
+                        step, value = inner.throw, error
+            except BaseException as error:
+                run.end(error)
+                raise
+
+        return generator
+
+    def _async_generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        async def generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+            run = _Within(self._percapita, self._begun(function.__name__))
+            inner = function(*args, **kwargs)
+            step, value = inner.asend, None
+            try:
+                while True:
+                    try:
+                        with run:
+                            item = await step(value)
+                    except StopAsyncIteration:
+                        run.end(None)
+                        return
+                    try:
+                        value = yield item
+                        step = inner.asend
+                    except GeneratorExit:
+                        with run:
+                            await inner.aclose()
+                        raise
+                    except BaseException as error:
+                        step, value = inner.athrow, error
+            except BaseException as error:
+                run.end(error)
+                raise
+
+        return generator
 
 
-def tag(**tags: Any) -> None:
-    """Add tags to the block around the caller, for calls from here on."""
-    trace = _current.get()
-    if trace is not None:
-        trace.tags = {**trace.tags, **tags}
+class _Within:
+    """The trace of a generator, in force while a step of it runs."""
+
+    def __init__(self, percapita: Percapita, trace: Trace) -> None:
+        self._percapita, self._trace = percapita, trace
+        self._outside: list[Trace | None] = []
+        self._ended = False
+
+    def __enter__(self) -> None:
+        current = self._percapita.trace
+        self._outside.append(current.get())
+        current.set(self._trace)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._percapita.trace.set(self._outside.pop())
+
+    def end(self, error: BaseException | None) -> None:
+        """Once: an abandoned generator's end is no error."""
+        if not self._ended:
+            self._ended = True
+            self._percapita.trace_ended(self._trace, None if isinstance(error, GeneratorExit) else error)
 
 
-def copy_context(function: Callable[P, R]) -> Callable[P, R]:
-    """The function bound to the tags of now: for thread pools, which start with an empty context."""
-    trace = _current.get()
+def bound(current: contextvars.ContextVar[Trace | None], function: Callable[P, R]) -> Callable[P, R]:
+    """The function bound to the trace of now: for thread pools, which start with an empty context."""
+    trace = current.get()
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def in_coroutine(*args: Any, **kwargs: Any) -> Any:
+            token = current.set(trace)
+            try:
+                return await function(*args, **kwargs)
+            finally:
+                current.reset(token)
+
+        return in_coroutine  # type: ignore[return-value]  # a coroutine function, as the one that was given
 
     @functools.wraps(function)
-    def bound(*args: P.args, **kwargs: P.kwargs) -> R:
-        token = _current.set(trace)
+    def in_call(*args: P.args, **kwargs: P.kwargs) -> R:
+        token = current.set(trace)
         try:
             return function(*args, **kwargs)
         finally:
-            _current.reset(token)
+            current.reset(token)
 
-    return bound
+    return in_call

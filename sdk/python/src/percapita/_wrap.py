@@ -1,118 +1,193 @@
-"""`wrap(client)`: the same client with a few bound methods replaced. A patch that fails disables itself and says so once."""
+"""`wrap(client)`: the same client with two of its methods replaced. Every surface of both packages goes through `request`.
+
+So helpers (`stream`, `parse`, tool runners), raw and streaming responses, Azure, Bedrock and Vertex need no patches of their own, and
+neither do the next surface or release. A patch that fails disables itself and says so once.
+"""
 
 from __future__ import annotations
 
 import functools
 import inspect
-import warnings
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from percapita import _providers, _sender
-from percapita._record import Call
-from percapita._stream import AsyncRecorded, Recorded
+from percapita import _anthropic, _openai
+from percapita._background import Background
+from percapita._call import Call
+from percapita._hosts import provider_of, takes_usage
+from percapita._raw import read_along
+from percapita._reading import Surface
+from percapita._say import once
+from percapita._stream import Hearing, listen, listen_async
+
+if TYPE_CHECKING:
+    from percapita._percapita import Percapita
 
 Client = TypeVar("Client")
-_MARK = "_percapita_wrapped"
+_MARK = "_percapita_records"  # on a client: the configurations that record it
+_RAW = "x-stainless-raw-response"  # the header by which both packages ask themselves for raw answers
+_SURFACES = {"openai": _openai.SURFACES, "anthropic": _anthropic.SURFACES}
 
 
-def wrap(client: Client) -> Client:
-    """Record every call of an `openai` or `anthropic` client, sync or async. Wrapping twice is once."""
-    for surface in _providers.SURFACES:
+def wrap(percapita: Percapita, client: Client) -> Client:
+    """The same client, recorded."""
+    package = next((p for cls in type(client).__mro__ if (p := cls.__module__.partition(".")[0]) in _SURFACES), None)
+    if package is None:
+        once(f"client:{type(client).__name__}", f"{type(client).__name__} is no client of openai or anthropic: not recorded")
+        return client
+    try:
+        records: list[Percapita] = client.__dict__.setdefault(_MARK, [])
+        if any(one is percapita for one in records):
+            return client
+        records.append(percapita)
+    except Exception as error:
+        once("mark", f"{type(client).__name__} is not recorded: {type(error).__name__}")
+        return client
+    for patch in (_record_requests, _wrap_copies):
         try:
-            owner: Any = client
-            for part in surface.path:
-                owner = getattr(owner, part, None)
-            if owner is None or not surface.fits(client):
-                continue
-            method = getattr(owner, surface.method, None)
-            if method is None or getattr(method, _MARK, False):
-                continue
-            setattr(owner, surface.method, _patched(method, surface, client))
+            patch(percapita, client, package)
         except Exception as error:
-            warnings.warn(
-                f"percapita: {surface.operation} is not recorded: {type(error).__name__}", RuntimeWarning, stacklevel=2
-            )
+            once(f"patch:{patch.__name__}", f"{type(client).__name__} is not recorded in full: {type(error).__name__}")
     return client
 
 
-def _patched(method: Callable[..., Any], surface: _providers.Surface, client: Any) -> Callable[..., Any]:
-    if inspect.iscoroutinefunction(inspect.unwrap(method)):
+def _wrap_copies(percapita: Percapita, client: Any, _: str) -> None:
+    """`with_options` answers another client: recorded too."""
+    for name in ("copy", "with_options"):
+        method = getattr(client, name, None)
+        if method is not None:
+            setattr(client, name, _copying(percapita, method))
 
-        @functools.wraps(method)
-        async def recorded_async(*args: Any, **kwargs: Any) -> Any:
-            sender = _sender.default()
-            if sender is None:
-                return await method(*args, **kwargs)
-            call, kwargs, asked = _begin(sender, surface, client, kwargs)
-            try:
-                result = await method(*args, **kwargs)
-            except BaseException as error:
-                _quietly(call.fail, error)
-                raise
-            return (
-                _ended(call, surface, result, asked, AsyncRecorded)
-                if kwargs.get("stream")
-                else _done(call, surface, result)
-            )
 
-        setattr(recorded_async, _MARK, True)
-        return recorded_async
-
+def _copying(percapita: Percapita, method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
-    def recorded(*args: Any, **kwargs: Any) -> Any:
-        sender = _sender.default()
-        if sender is None:
-            return method(*args, **kwargs)
-        call, kwargs, asked = _begin(sender, surface, client, kwargs)
-        try:
-            result = method(*args, **kwargs)
-        except BaseException as error:
-            _quietly(call.fail, error)
-            raise
-        return _ended(call, surface, result, asked, Recorded) if kwargs.get("stream") else _done(call, surface, result)
+    def copied(*args: Any, **kwargs: Any) -> Any:
+        return wrap(percapita, method(*args, **kwargs))
 
-    setattr(recorded, _MARK, True)
-    return recorded
+    return copied
 
 
-class _Nothing:
-    """Stands for a call that could not be recorded."""
+def _record_requests(percapita: Percapita, client: Any, package: str) -> None:
+    inner = client.request
+    recorder = _Recorder(percapita, client, package)
+    if inspect.iscoroutinefunction(inspect.unwrap(inner)):
 
-    def __getattr__(self, _: str) -> Callable[..., None]:
-        return lambda *_args, **_kwargs: None
+        @functools.wraps(inner)
+        async def request_async(*args: Any, **kwargs: Any) -> Any:
+            begun = recorder.begin(args, kwargs)
+            if begun is None:
+                return await inner(*args, **kwargs)
+            try:
+                result = await inner(*args, **kwargs)
+            except BaseException as error:
+                begun.fail(error)
+                raise
+            begun.answered(result, is_async=True)
+            return result
 
-
-def _begin(
-    sender: _sender.Sender, surface: _providers.Surface, client: Any, kwargs: dict[str, Any]
-) -> tuple[Any, dict[str, Any], bool]:
-    """The call's record, the arguments to pass on, and whether we asked for usage that the host did not."""
-    try:
-        call = Call(sender, surface.operation, surface.provider_of(client), kwargs, surface.prompt(kwargs))
-        asking = surface.ask_for_usage(client, kwargs)
-    except Exception:
-        return _Nothing(), kwargs, False
-    return (call, asking, True) if asking is not None else (call, kwargs, False)
-
-
-def _quietly(action: Callable[..., None], *args: Any) -> None:
-    try:
-        action(*args)
-    except Exception:
+        client.request = request_async
         return
 
+    @functools.wraps(inner)
+    def request(*args: Any, **kwargs: Any) -> Any:
+        begun = recorder.begin(args, kwargs)
+        if begun is None:
+            return inner(*args, **kwargs)
+        try:
+            result = inner(*args, **kwargs)
+        except BaseException as error:
+            begun.fail(error)
+            raise
+        begun.answered(result, is_async=False)
+        return result
 
-def _done(call: Any, surface: _providers.Surface, result: Any) -> Any:
-    def finish() -> None:
-        call.end(**surface.read(result))
-
-    _quietly(finish)
-    return result
+    client.request = request
 
 
-def _ended(call: Any, surface: _providers.Surface, stream: Any, asked: bool, kind: type[Any]) -> Any:
-    """The provider's stream object itself, its iterator replaced by one that also listens."""
-    try:
-        return kind.listen(stream, call, surface.listener(), asked)
-    except Exception:
-        return stream
+class _Recorder:
+    """What stays the same between a client's calls."""
+
+    def __init__(self, percapita: Percapita, client: Any, package: str) -> None:
+        self._percapita = percapita
+        self._surfaces = _SURFACES[package]
+        self._background = Background(percapita) if package == "openai" else None
+        self._provider = provider_of(client, package)
+        self._takes_usage = takes_usage(client)
+
+    def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Begun | None:
+        """The record of a call; None when it is none of ours, nothing is configured, or it could not be begun."""
+        sender = self._percapita.sender()
+        if sender is None:
+            return None
+        try:
+            options = kwargs["options"] if "options" in kwargs else args[1]
+            path = options.url.partition("?")[0]
+            surface = self._surfaces.get(path)
+            if surface is None or options.method.upper() != "POST":
+                return self._background.begin(path, options.method) if self._background is not None else None
+            body = options.json_data if isinstance(options.json_data, dict) else {}
+            extra = getattr(options, "extra_json", None)
+            if isinstance(extra, Mapping):
+                body = {**body, **extra}
+            raw = isinstance(options.headers, Mapping) and any(name.lower() == _RAW for name in options.headers)
+            call = Call(self._percapita, sender, surface, self._provider, body)
+            streams = bool(kwargs.get("stream")) or body.get("stream") is True
+            asked = streams and not raw and surface.asks_usage and self._takes_usage and _ask_for_usage(options, body)
+            return _Call(call, surface, streams, raw, asked, self._background)
+        except Exception as error:
+            once("begin", f"a call was not recorded: {type(error).__name__}")
+            return None
+
+
+def _ask_for_usage(options: Any, body: dict[str, Any]) -> bool:
+    """Add `stream_options.include_usage`; whether the host had not said itself what it wants."""
+    wanted = body.get("stream_options")
+    if isinstance(wanted, Mapping):
+        if "include_usage" in wanted:
+            return False
+        options.json_data = {**options.json_data, "stream_options": {**wanted, "include_usage": True}}
+    else:
+        options.json_data = {**options.json_data, "stream_options": {"include_usage": True}}
+    return True
+
+
+class _Begun:
+    """A call that is under way. Nothing here raises."""
+
+    def answered(self, result: Any, *, is_async: bool) -> None:
+        """The call returned."""
+
+    def fail(self, error: BaseException) -> None:
+        """The call raised."""
+
+
+class _Call(_Begun):
+    def __init__(
+        self, call: Call, surface: Surface, streams: bool, raw: bool, asked: bool, background: Background | None
+    ) -> None:
+        self._call, self._surface = call, surface
+        self._streams, self._raw, self._asked = streams, raw, asked
+        self._background = background
+
+    def answered(self, result: Any, *, is_async: bool) -> None:
+        try:
+            call = self._call
+            response = getattr(result, "http_response", None) if self._raw else None
+            if response is None and hasattr(type(result), "iter_bytes"):
+                response = result  # the host asked for httpx's own
+            if response is not None:
+                read_along(response, call, self._streams, is_async)
+            elif self._streams and self._surface.listener is not None and hasattr(result, "_iterator"):
+                (listen_async if is_async else listen)(result, Hearing(call, self._surface.listener(), self._asked))
+            else:
+                if self._background is not None:
+                    self._background.note(call, result)
+                call.answer(result)
+        except Exception as error:
+            once("answered", f"a call was not recorded: {type(error).__name__}")
+
+    def fail(self, error: BaseException) -> None:
+        try:
+            self._call.fail(error)
+        except Exception as problem:
+            once("failed", f"a call was not recorded: {type(problem).__name__}")

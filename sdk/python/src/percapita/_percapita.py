@@ -1,0 +1,207 @@
+"""One configuration: a key and an address, the traces of its own, and the clients that it records."""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
+
+from percapita import _trace, _wrap
+from percapita._event import Mask
+from percapita._say import once
+from percapita._sender import EXIT_SECONDS, Sender
+from percapita._snapshot import snapshot
+from percapita._trace import Block, Trace, new_id
+
+Client = TypeVar("Client")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_MODES = ("", "minimal", "standard", "full")
+_URL = "http://127.0.0.1:8900"
+
+
+class Percapita:
+    """A configuration. Several stand side by side, each with its own key, tags and privacy; the module's functions are one of them.
+
+    Without `api_key` and `url` the environment's PERCAPITA_API_KEY and PERCAPITA_URL are taken, at the first use; without a key
+    nothing is recorded. `agent` names the app on every event. `privacy` ("minimal", "standard", "full") is applied before anything
+    leaves the process; the server can only be stricter. `mask` is given each event as a dict, in the background, and answers what may
+    be sent.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        url: str | None = None,
+        *,
+        agent: str = "",
+        privacy: str = "",
+        mask: Mask | None = None,
+    ) -> None:
+        self.trace: contextvars.ContextVar[Trace | None] = contextvars.ContextVar("percapita_trace", default=None)
+        self._guard = threading.Lock()
+        self._configured(api_key, url, agent, privacy, mask)
+
+    def _configured(self, api_key: str | None, url: str | None, agent: str, privacy: str, mask: Mask | None) -> None:
+        if privacy not in _MODES:
+            once("privacy", "privacy is one of minimal, standard, full: minimal is taken")
+            privacy = "minimal"
+        self._settings = (api_key, url, agent, privacy, mask)
+        self._sender: Sender | None = None
+        self._looked = False
+        self.agent = agent
+
+    def configure(
+        self,
+        api_key: str | None = None,
+        url: str | None = None,
+        *,
+        agent: str = "",
+        privacy: str = "",
+        mask: Mask | None = None,
+    ) -> None:
+        """Other settings from here on; what was recorded under the former ones is sent with them. An empty key: nothing is recorded."""
+        with self._guard:
+            before = self._sender
+            self._configured(api_key, url, agent, privacy, mask)
+        if before is not None:
+            before.close()
+
+    def sender(self) -> Sender | None:
+        """Where events go; None when there is no key."""
+        return self._sender if self._looked else self._look()
+
+    def _look(self) -> Sender | None:
+        with self._guard:
+            if not self._looked:
+                api_key, url, agent, privacy, mask = self._settings
+                key = os.environ.get("PERCAPITA_API_KEY", "") if api_key is None else api_key
+                mode = privacy or os.environ.get("PERCAPITA_PRIVACY", "")
+                if mode not in _MODES:
+                    once("privacy", "PERCAPITA_PRIVACY is one of minimal, standard, full: minimal is taken")
+                    mode = "minimal"
+                self.agent = agent or os.environ.get("PERCAPITA_AGENT", "")
+                if key:
+                    self._sender = Sender(key, url or os.environ.get("PERCAPITA_URL") or _URL, privacy=mode, mask=mask)
+                self._looked = True
+        return self._sender
+
+    # --- recording
+
+    def wrap(self, client: Client) -> Client:
+        """Record every call of an `openai` or `anthropic` client, sync or async; the same client. Wrapping twice is once."""
+        return _wrap.wrap(self, client)
+
+    def with_trace(
+        self, tags: Mapping[str, Any] | None = None, *, name: str = "", agent: str = "", session_id: str = ""
+    ) -> Block:
+        """A request: `with`, `async with` or a decorator. Tags of inner blocks are added to, and override, outer ones."""
+        return Block(self, tags, name, agent, session_id)
+
+    def tag(self, **tags: Any) -> None:
+        """Add tags to the block around the caller, for calls from here on."""
+        trace = self.trace.get()
+        if trace is not None:
+            trace.tags = {**trace.tags, **_trace.tags_of(tags)}
+
+    def log(self, *lines: Any) -> None:
+        """Log lines of the request."""
+        self._send("log", logs=list(lines))
+
+    def tool(
+        self,
+        name: str,
+        *,
+        arguments: Any = None,
+        result: Any = None,
+        latency_ms: float | None = None,
+        status: str = "ok",
+        error_message: str | None = None,
+        cost_usd: Any = None,
+    ) -> None:
+        """A tool call. `status`: ok, error or aborted; `cost_usd`: what the tool itself cost, a Decimal or decimal text."""
+        self._send(
+            "tool", tool_name=name, operation="execute_tool", tool_arguments=arguments, tool_result=result,
+            latency_ms=latency_ms, status=status, error_message=error_message,
+            cost_usd=None if cost_usd is None else format(cost_usd, "f") if not isinstance(cost_usd, str) else cost_usd,
+        )  # fmt: skip
+
+    def log_usage(self, provider: str, model: str, usage: Mapping[str, Any], **fields: Any) -> None:
+        """A call that happened elsewhere: a batch, a background response. `usage` as the provider words it, or in our classes.
+
+        `fields`: any other field of an event, such as `processing="batch"`, `timestamp`, `id` (a UUID that makes a repeat harmless).
+        """
+        self._send("llm", provider=provider, model=model, usage=usage, **fields)
+
+    def _send(self, kind: str, **fields: Any) -> None:
+        try:
+            sender = self.sender()
+            if sender is None:
+                return
+            told, weight = snapshot({name: value for name, value in fields.items() if value is not None})
+            sender.put(self.event(kind) | told, weight)
+        except Exception as error:
+            once("send", f"something was not recorded: {type(error).__name__}")
+
+    def event(self, kind: str) -> dict[str, Any]:
+        """An event of now, with what the block around the caller says."""
+        trace = self.trace.get()
+        now = time.time()
+        event: dict[str, Any] = {"id": new_id(now), "type": kind, "timestamp": round(now * 1000, 3)}
+        agent = self.agent
+        if trace is not None:
+            event["trace_id"] = trace.id
+            if trace.name:
+                event["name"] = trace.name
+            if trace.session_id:
+                event["session_id"] = trace.session_id
+            if trace.tags:
+                event["metadata"] = {"tags": trace.tags}
+            agent = trace.agent or agent
+        if agent:
+            event["agent"] = agent
+        return event
+
+    def trace_ended(self, trace: Trace, error: BaseException | None) -> None:
+        """Every outermost block is one event, so that an empty block is a trace too."""
+        if not trace.outermost:
+            return
+        try:
+            sender = self.sender()
+            if sender is None:
+                return
+            event = self.event("trace")
+            event |= {
+                "trace_id": trace.id, "timestamp": round(trace.started_at * 1000, 3), "status": "error" if error is not None else "ok",
+                "latency_ms": round((time.perf_counter() - trace.started) * 1000, 3),
+            }  # fmt: skip
+            for name, value in (("name", trace.name), ("session_id", trace.session_id), ("agent", trace.agent)):
+                if value:
+                    event[name] = value
+            event.pop("metadata", None)
+            if trace.tags:
+                event["metadata"] = {"tags": trace.tags}
+            sender.put(event, 0)
+        except Exception as problem:
+            once("trace", f"a trace was not recorded: {type(problem).__name__}")
+
+    def copy_context(self, function: Callable[P, R]) -> Callable[P, R]:
+        """The function bound to the tags of now: for thread pools, which start with an empty context."""
+        return _trace.bound(self.trace, function)
+
+    # --- delivery
+
+    def flush(self, timeout: float = 10.0) -> bool:
+        """Wait until everything recorded so far was answered; False when the time (seconds) was up first."""
+        sender = self._sender
+        return sender.flush(timeout) if sender is not None else True
+
+    def shutdown(self, timeout: float = EXIT_SECONDS) -> None:
+        """Send what is left within the time, and stop recording."""
+        sender = self._sender
+        if sender is not None:
+            sender.close(timeout)
