@@ -53,7 +53,11 @@ def seen(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(k): seen(v) for k, v in value.items()}
     if isinstance(value, BaseException):
-        told = {n: seen(getattr(value, n)) for n in ("code", "status_code", "body", "param", "request_id") if hasattr(value, n)}
+        told = {
+            n: seen(getattr(value, n))
+            for n in ("code", "status_code", "body", "param", "request_id")
+            if hasattr(value, n)
+        }
         cause = type(value.__cause__).__name__ if value.__cause__ is not None else None
         return [name, str(value), told, cause]
     if hasattr(value, "model_dump"):
@@ -121,7 +125,12 @@ def ask(text: str, **more: Any) -> dict[str, Any]:
     return {"model": "gpt-4o", "messages": [{"role": "user", "content": text}], **more}
 
 
-TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}}]
+TOOLS = [
+    {
+        "type": "function",
+        "function": {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}},
+    }
+]
 
 
 # --- OpenAI, chat completions
@@ -134,7 +143,13 @@ async def chat(client: Any, say: Say) -> None:
 
 @case("openai")
 async def chat_tier(client: Any, say: Say) -> None:
-    say(await done(client.chat.completions.create(**ask("tokens:1000,0,0,50 served:default", service_tier="flex"))))
+    say(
+        await done(
+            client.chat.completions.create(
+                **ask("tokens:1000,0,0,50 served:default", extra_body={"service_tier": "flex"})
+            )
+        )
+    )
 
 
 @case("openai")
@@ -189,7 +204,9 @@ async def chat_stream_empty_choices(client: Any, say: Say) -> None:
 
 @case("openai")
 async def chat_stream_tools(client: Any, say: Say) -> None:
-    async for chunk in each(await done(client.chat.completions.create(**ask("tokens:70,0,0,9", tools=TOOLS, stream=True)))):
+    async for chunk in each(
+        await done(client.chat.completions.create(**ask("tokens:70,0,0,9", tools=TOOLS, stream=True)))
+    ):
         say(chunk)
 
 
@@ -250,7 +267,9 @@ async def chat_stream_drops(client: Any, say: Say) -> None:
 @case("openai")
 async def chat_stream_malformed(client: Any, say: Say) -> None:
     try:
-        async for chunk in each(await done(client.chat.completions.create(**ask("tokens:1000,0,0,50 malformed:2", stream=True)))):
+        async for chunk in each(
+            await done(client.chat.completions.create(**ask("tokens:1000,0,0,50 malformed:2", stream=True)))
+        ):
             say(chunk)
     except Exception as error:
         say(error)
@@ -259,7 +278,9 @@ async def chat_stream_malformed(client: Any, say: Say) -> None:
 @case("openai")
 async def chat_stream_error_event(client: Any, say: Say) -> None:
     try:
-        async for chunk in each(await done(client.chat.completions.create(**ask("tokens:1000,0,0,50 error:2", stream=True)))):
+        async for chunk in each(
+            await done(client.chat.completions.create(**ask("tokens:1000,0,0,50 error:2", stream=True)))
+        ):
             say(chunk)
     except Exception as error:
         say(error)
@@ -295,7 +316,13 @@ async def chat_stream_helper(client: Any, say: Say) -> None:
 @case("openai")
 async def chat_raw(client: Any, say: Say) -> None:
     raw = await done(client.chat.completions.with_raw_response.create(**ask("tokens:500,200,0,20")))
-    say(type(raw).__name__, raw.status_code, raw.headers["content-type"], await done(raw.parse()), raw.http_response.text)
+    say(
+        type(raw).__name__,
+        raw.status_code,
+        raw.headers["content-type"],
+        await done(raw.parse()),
+        raw.http_response.text,
+    )
 
 
 @case("openai")
@@ -316,27 +343,35 @@ async def chat_raw_stream_without_usage(client: Any, say: Say) -> None:
 
 @case("openai")
 async def chat_streaming_response(client: Any, say: Say) -> None:
-    async with entered(client.chat.completions.with_streaming_response.create(**ask("tokens:500,200,0,20"))) as response:
+    async with entered(
+        client.chat.completions.with_streaming_response.create(**ask("tokens:500,200,0,20"))
+    ) as response:
         say(type(response).__name__, response.is_closed, await done(response.parse()))
 
 
 @case("openai")
 async def chat_streaming_response_read(client: Any, say: Say) -> None:
-    async with entered(client.chat.completions.with_streaming_response.create(**ask("tokens:510,200,0,20"))) as response:
+    async with entered(
+        client.chat.completions.with_streaming_response.create(**ask("tokens:510,200,0,20"))
+    ) as response:
         say(await done(response.read()), await done(response.text()))
 
 
 @case("openai")
 async def chat_streaming_response_lines(client: Any, say: Say) -> None:
     more: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
-    async with entered(client.chat.completions.with_streaming_response.create(**ask("tokens:520,200,0,20", **more))) as response:
+    async with entered(
+        client.chat.completions.with_streaming_response.create(**ask("tokens:520,200,0,20", **more))
+    ) as response:
         async for line in each(response.iter_lines()):
             say(line)
 
 
 @case("openai")
 async def chat_streaming_response_unread(client: Any, say: Say) -> None:
-    async with entered(client.chat.completions.with_streaming_response.create(**ask("tokens:530,200,0,20"))) as response:
+    async with entered(
+        client.chat.completions.with_streaming_response.create(**ask("tokens:530,200,0,20"))
+    ) as response:
         say(response.status_code)
 
 
@@ -351,14 +386,22 @@ async def chat_errors(client: Any, say: Say) -> None:
 
 @case("openai")
 async def chat_retried(client: Any, say: Say) -> None:
-    say(await done(client.with_options(max_retries=2).chat.completions.create(**ask("tokens:40,0,0,4 fail:500x1 retry-after:0"))))
+    say(
+        await done(
+            client.with_options(max_retries=2).chat.completions.create(
+                **ask("tokens:40,0,0,4 fail:500x1 retry-after:0")
+            )
+        )
+    )
 
 
 @case("openai")
 async def chat_timeout(client: Any, say: Say) -> None:
     """The answer's first piece comes too late."""
     try:
-        stream = await done(client.with_options(max_retries=0, timeout=0.2).chat.completions.create(**ask("slow:600", stream=True)))
+        stream = await done(
+            client.with_options(max_retries=0, timeout=0.2).chat.completions.create(**ask("slow:600", stream=True))
+        )
         async for chunk in each(stream):
             say(chunk)
     except Exception as error:
@@ -375,7 +418,13 @@ async def chat_wrong_arguments(client: Any, say: Say) -> None:
 
 @case("openai")
 async def chat_extra_body(client: Any, say: Say) -> None:
-    say(await done(client.chat.completions.create(**ask("tokens:41,0,0,4", extra_body={"flavour": "mild"}, extra_headers={"X-Mine": "1"}))))
+    say(
+        await done(
+            client.chat.completions.create(
+                **ask("tokens:41,0,0,4", extra_body={"flavour": "mild"}, extra_headers={"X-Mine": "1"})
+            )
+        )
+    )
 
 
 @case("openai")
@@ -392,13 +441,17 @@ def respond(text: str, **more: Any) -> dict[str, Any]:
 
 @case("openai")
 async def responses(client: Any, say: Say) -> None:
-    answer = await done(of(client, "responses").create(**respond("tokens:1000,400,200,50 reasoning:20", instructions="briefly")))
+    answer = await done(
+        of(client, "responses").create(**respond("tokens:1000,400,200,50 reasoning:20", instructions="briefly"))
+    )
     say(answer, answer.output_text)
 
 
 @case("openai")
 async def responses_stream(client: Any, say: Say) -> None:
-    async for event in each(await done(of(client, "responses").create(**respond("tokens:1000,400,200,50", stream=True)))):
+    async for event in each(
+        await done(of(client, "responses").create(**respond("tokens:1000,400,200,50", stream=True)))
+    ):
         say(event)
 
 
@@ -471,10 +524,21 @@ async def azure_chat_stream(client: Any, say: Say) -> None:
 
 
 def tell(text: str, **more: Any) -> dict[str, Any]:
-    return {"model": "claude-sonnet-4-20250514", "max_tokens": 500, "messages": [{"role": "user", "content": text}], **more}
+    return {
+        "model": "claude-sonnet-4-20250514",
+        "max_tokens": 500,
+        "messages": [{"role": "user", "content": text}],
+        **more,
+    }
 
 
-CLAUDE_TOOLS = [{"name": "weather", "description": "of a city", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}]
+CLAUDE_TOOLS = [
+    {
+        "name": "weather",
+        "description": "of a city",
+        "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}},
+    }
+]
 
 
 @case("anthropic")
@@ -500,7 +564,9 @@ async def messages_stream(client: Any, say: Say) -> None:
 
 @case("anthropic")
 async def messages_stream_tools(client: Any, say: Say) -> None:
-    async for event in each(await done(client.messages.create(**tell("tokens:100,0,0,50", tools=CLAUDE_TOOLS, stream=True)))):
+    async for event in each(
+        await done(client.messages.create(**tell("tokens:100,0,0,50", tools=CLAUDE_TOOLS, stream=True)))
+    ):
         say(event)
 
 
@@ -531,7 +597,9 @@ async def messages_stream_broken_off(client: Any, say: Say) -> None:
 @case("anthropic")
 async def messages_stream_error_event(client: Any, say: Say) -> None:
     try:
-        async for event in each(await done(client.messages.create(**tell("tokens:1000,400,0,50 error:4", stream=True)))):
+        async for event in each(
+            await done(client.messages.create(**tell("tokens:1000,400,0,50 error:4", stream=True)))
+        ):
             say(event)
     except Exception as error:
         say(error)
@@ -596,7 +664,11 @@ async def messages_errors(client: Any, say: Say) -> None:
 
 @case("bedrock")
 async def bedrock_messages(client: Any, say: Say) -> None:
-    say(await done(client.messages.create(**tell("tokens:1000,400,300,50", model="anthropic.claude-sonnet-4-20250514-v1:0"))))
+    say(
+        await done(
+            client.messages.create(**tell("tokens:1000,400,300,50", model="anthropic.claude-sonnet-4-20250514-v1:0"))
+        )
+    )
 
 
 @case("bedrock")
@@ -613,7 +685,11 @@ async def vertex_messages(client: Any, say: Say) -> None:
 
 @case("vertex")
 async def vertex_messages_stream(client: Any, say: Say) -> None:
-    async for event in each(await done(client.messages.create(**tell("tokens:1000,400,300,50", model="claude-sonnet-4@20250514", stream=True)))):
+    async for event in each(
+        await done(
+            client.messages.create(**tell("tokens:1000,400,300,50", model="claude-sonnet-4@20250514", stream=True))
+        )
+    ):
         say(event)
 
 

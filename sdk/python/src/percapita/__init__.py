@@ -1,8 +1,9 @@
 """Wrap an LLM client once, say whose request it is, and every call is recorded with its tags."""
 
 from percapita._percapita import Percapita
-from percapita._version import VERSION as __version__
+from percapita._version import VERSION
 
+__version__ = VERSION
 _default = Percapita()
 
 configure = _default.configure

@@ -66,9 +66,17 @@ class MessagesListener:
         usage: dict[str, Any] = {}
         for later in self._usages:
             usage |= {name: value for name, value in (dump(later) or {}).items() if value is not None}
-        told: dict[str, Any] = {"model": self._model, "finish_reason": self._reason, "response": self._content() or None}
+        told: dict[str, Any] = {
+            "model": self._model,
+            "finish_reason": self._reason,
+            "response": self._content() or None,
+        }
         if self._failed is not None:
-            told |= {"status": "error", "error_code": get(self._failed, "type"), "error_message": get(self._failed, "message")}
+            told |= {
+                "status": "error",
+                "error_code": get(self._failed, "type"),
+                "error_message": get(self._failed, "message"),
+            }
         if not self.complete:
             heard = sum(len(part) for block in self._blocks.values() for part in block["parts"])
             usage.setdefault("input_tokens", tokens_of(prompt_characters))
@@ -79,10 +87,14 @@ class MessagesListener:
     def _content(self) -> list[dict[str, Any]]:
         content = []
         for _, held in sorted(self._blocks.items()):
-            block = {name: value for name, value in (dump(held["block"]) or {"type": "text"}).items() if value is not None}
+            block = {
+                name: value for name, value in (dump(held["block"]) or {"type": "text"}).items() if value is not None
+            }
             heard = "".join(held["parts"])
             if heard:
-                name = {"thinking": "thinking", "tool_use": "input", "server_tool_use": "input"}.get(block["type"], "text")
+                name = {"thinking": "thinking", "tool_use": "input", "server_tool_use": "input"}.get(
+                    block["type"], "text"
+                )
                 block[name] = heard
             content.append(block)
         return content

@@ -21,11 +21,14 @@ _STOPPED = ("KeyboardInterrupt", "GeneratorExit", "CancelledError")
 class Call:
     """The event of a call while it runs. `end`, `answer` and `fail` hand it over, once."""
 
-    __slots__ = ("ended", "event", "first_token", "sender", "started", "surface", "weight")
+    __slots__ = ("ended", "event", "first_token", "sender", "served", "started", "surface", "weight")
 
-    def __init__(self, percapita: Percapita, sender: Sender, surface: Surface, provider: str, body: dict[str, Any]) -> None:
+    def __init__(
+        self, percapita: Percapita, sender: Sender, surface: Surface, provider: str, body: dict[str, Any]
+    ) -> None:
         self.sender, self.surface = sender, surface
         self.ended = False
+        self.served: Any = None  # the answer that a parser was given
         self.first_token: float | None = None
         self.event = percapita.event("llm")
         self.event["operation"] = surface.operation
@@ -74,4 +77,6 @@ class Call:
         status = "aborted" if any(kind in _STOPPED for kind in kinds) else "error"
         code = getattr(error, "code", None) or getattr(error, "status_code", None) or kinds[0]
         told = {"error_code": str(code), "error_message": str(error)[:2_000]}
-        self.end(status, 2_000, lambda: ({**heard(), **told} if heard is not None else told))
+        if heard is None and (served := self.served) is not None:
+            heard = lambda: self.surface.read(served)  # noqa: E731
+        self.end(status, 2_000, lambda: {**heard(), **told} if heard is not None else told)

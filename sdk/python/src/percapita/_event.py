@@ -37,7 +37,9 @@ def tags_of(given: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(key, str) or not _TAG_KEY.fullmatch(key):
             once("tag_key", "a tag was left out: its key is not 1 to 64 of A-Z a-z 0-9 _ . -")
         elif isinstance(text, str) and (len(text) > TAG_VALUE_CHARS or "\0" in text):
-            once(f"tag:{key}", f"the tag {key} was left out: longer than {TAG_VALUE_CHARS} characters, or with NUL in it")
+            once(
+                f"tag:{key}", f"the tag {key} was left out: longer than {TAG_VALUE_CHARS} characters, or with NUL in it"
+            )
         elif len(kept) == TAG_KEYS:
             once("tags", f"a tag was left out: more than {TAG_KEYS} keys")
         else:

@@ -19,7 +19,15 @@ _HOSTS = (
     ("api.moonshot.ai", "moonshotai"), ("api.novita.ai", "novita"), ("router.huggingface.co", "huggingface"),
 )  # fmt: skip
 # Known to take `stream_options.include_usage`; a server that does not know the option may refuse the call.
-_TAKES_USAGE = ("openai.com", "openai.azure.com", "services.ai.azure.com", "api.groq.com", "api.deepseek.com", "openrouter.ai", "api.x.ai")
+_TAKES_USAGE = (
+    "openai.com",
+    "openai.azure.com",
+    "services.ai.azure.com",
+    "api.groq.com",
+    "api.deepseek.com",
+    "openrouter.ai",
+    "api.x.ai",
+)
 _HERE = ("127.0.0.1", "localhost", "::1")
 
 

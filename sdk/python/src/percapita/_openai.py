@@ -46,7 +46,11 @@ class _Message:
             told["refusal"] = "".join(self.refusal)
         if self.calls:
             told["tool_calls"] = [
-                {"id": c["id"], "type": "function", "function": {"name": c["name"], "arguments": "".join(c["arguments"])}}
+                {
+                    "id": c["id"],
+                    "type": "function",
+                    "function": {"name": c["name"], "arguments": "".join(c["arguments"])},
+                }
                 for _, c in sorted(self.calls.items())
             ]
         return told
@@ -129,7 +133,11 @@ def _responses_read(answer: Any) -> dict[str, Any]:
         "response": [dump(item) for item in get(answer, "output") or ()] or None,
     }
     if error:
-        told |= {"status": "error", "error_code": get(error, "code"), "error_message": get(error, "message") or str(error)}
+        told |= {
+            "status": "error",
+            "error_code": get(error, "code"),
+            "error_message": get(error, "message") or str(error),
+        }
     return told
 
 
@@ -164,7 +172,11 @@ class ResponsesListener:
     def fields(self, prompt_characters: int) -> dict[str, Any]:
         told = _responses_read(self._response) if self._response is not None else {}
         if self._failed is not None:
-            told |= {"status": "error", "error_code": get(self._failed, "code"), "error_message": get(self._failed, "message")}
+            told |= {
+                "status": "error",
+                "error_code": get(self._failed, "code"),
+                "error_message": get(self._failed, "message"),
+            }
         if not told.get("response") and self._text:
             told["response"] = "".join(self._text)
         if told.get("usage") is None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 from percapita._call import Call
 from percapita._say import once
-from percapita._stream import Hearing, ends_with, ends_with_async
+from percapita._stream import Hearing
 
 _MOST_BYTES = 32 * 1024 * 1024  # of an answer that is kept to be read; a longer one is recorded without its usage
 
@@ -17,14 +17,22 @@ _MOST_BYTES = 32 * 1024 * 1024  # of an answer that is kept to be read; a longer
 class _Answer:
     """The bytes of one answer: JSON as a whole, events one after the other."""
 
-    def __init__(self, call: Call, streams: bool) -> None:
-        self._call = call
-        listener = call.surface.listener
-        self._listener = listener() if streams and listener is not None else None
-        self.hearing = Hearing(call, self._listener, False) if self._listener is not None else None
+    def __init__(self, call: Call, hearing: Hearing | None) -> None:
+        self._call, self.hearing = call, hearing
+        self.inside = False  # while httpx looks for the next bytes: it closes the response itself behind the last
         self._parts: list[bytes] = []
         self._size = 0
         self._rest = b""
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the stream's own iterator is what reads these bytes."""
+        return self.hearing is not None and self.hearing.started
+
+    def closed(self) -> None:
+        """The response was closed: by the stream's own iterator at its end, or by a host that has read enough."""
+        if not self.elsewhere and not self.inside:
+            self.end("aborted")
 
     def take(self, data: bytes) -> None:
         """More of them."""
@@ -73,23 +81,35 @@ def read_along(response: Any, call: Call, streams: bool, is_async: bool) -> None
     if getattr(response, "is_stream_consumed", False) and not streams:
         body = response.content
         return call.end("ok", len(body), lambda: call.surface.read(json.loads(body)))
-    answer = _Answer(call, streams)
-    if is_async:
-        response.aiter_bytes = _tapped_async(response.aiter_bytes, answer)
-        ends_with_async(response, "aclose", answer)  # type: ignore[arg-type]  # ends as a hearing does
-    else:
-        response.iter_bytes = _tapped(response.iter_bytes, answer)
-        ends_with(response, "close", answer)  # type: ignore[arg-type]
-    weakref.finalize(response, answer.end, "aborted")
+    listener = call.surface.listener if streams else None
+    _tap(response, _Answer(call, Hearing(call, listener(), False) if listener is not None else None), is_async)
     return None
+
+
+def read_along_instead(response: Any, call: Call, hearing: Hearing, is_async: bool) -> None:
+    """For a stream whose response somebody may read in its place, as the helpers of old releases do."""
+    _tap(response, _Answer(call, hearing), is_async)
+
+
+def _tap(response: Any, answer: _Answer, is_async: bool) -> None:
+    name, close = ("aiter_bytes", "aclose") if is_async else ("iter_bytes", "close")
+    setattr(response, name, (_tapped_async if is_async else _tapped)(getattr(response, name), answer))
+    setattr(response, close, (_closing_async if is_async else _closing)(getattr(response, close), answer))
+    weakref.finalize(response, answer.end, "aborted")
 
 
 def _tapped(iter_bytes: Callable[..., Iterator[bytes]], answer: _Answer) -> Callable[..., Iterator[bytes]]:
     def tapped(*args: Any, **kwargs: Any) -> Iterator[bytes]:
+        if answer.elsewhere:
+            yield from iter_bytes(*args, **kwargs)
+            return
         try:
+            answer.inside = True
             for data in iter_bytes(*args, **kwargs):
+                answer.inside = False
                 answer.take(data)
                 yield data
+                answer.inside = True
             answer.end("ok")
         except BaseException as error:
             answer.fail(error)
@@ -98,15 +118,44 @@ def _tapped(iter_bytes: Callable[..., Iterator[bytes]], answer: _Answer) -> Call
     return tapped
 
 
-def _tapped_async(aiter_bytes: Callable[..., AsyncIterator[bytes]], answer: _Answer) -> Callable[..., AsyncIterator[bytes]]:
+def _tapped_async(
+    aiter_bytes: Callable[..., AsyncIterator[bytes]], answer: _Answer
+) -> Callable[..., AsyncIterator[bytes]]:
     async def tapped(*args: Any, **kwargs: Any) -> AsyncIterator[bytes]:
+        elsewhere = answer.elsewhere
         try:
+            answer.inside = True
             async for data in aiter_bytes(*args, **kwargs):
-                answer.take(data)
+                answer.inside = False
+                if not elsewhere:
+                    answer.take(data)
                 yield data
-            answer.end("ok")
+                answer.inside = True
+            if not elsewhere:
+                answer.end("ok")
         except BaseException as error:
-            answer.fail(error)
+            if not elsewhere:
+                answer.fail(error)
             raise
 
     return tapped
+
+
+def _closing(close: Callable[[], None], answer: _Answer) -> Callable[[], None]:
+    def closing() -> None:
+        try:
+            close()
+        finally:
+            answer.closed()
+
+    return closing
+
+
+def _closing_async(close: Callable[[], Awaitable[None]], answer: _Answer) -> Callable[[], Awaitable[None]]:
+    async def closing() -> None:
+        try:
+            await close()
+        finally:
+            answer.closed()
+
+    return closing

@@ -67,11 +67,13 @@ _RULES: tuple[tuple[str, str, Callable[[str], bool]], ...] = (
     ("JWT", r"(eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,})", _always),
     (
         "API_KEY",
-        r"(?:^|[^0-9A-Za-z_-])((?:sk-(?:ant-|proj-|svcacct-|or-)?[A-Za-z0-9_-]{20,}|pc_(?:live|test)_[A-Za-z0-9]{16,}(?:_[A-Za-z0-9]+)?"
-        r"|(?:sk|pk|rk)_(?:live|test)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9]{16,}|(?:AKIA|ASIA)[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{30,}"
-        r"|github_pat_[A-Za-z0-9_]{30,}|glpat-[A-Za-z0-9_-]{20,}|xox[abeoprs]-[A-Za-z0-9-]{10,}|AIza[A-Za-z0-9_-]{30,}|hf_[A-Za-z0-9]{30,}"
-        r"|gsk_[A-Za-z0-9]{30,}|r8_[A-Za-z0-9]{30,}|xai-[A-Za-z0-9]{30,}|pplx-[A-Za-z0-9]{30,}|npm_[A-Za-z0-9]{30,}|pypi-[A-Za-z0-9_-]{40,}"
-        r"|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|dop_v1_[a-f0-9]{40,}|ya29\.[A-Za-z0-9_-]{20,}))",
+        (
+            r"(?:^|[^0-9A-Za-z_-])((?:sk-(?:ant-|proj-|svcacct-|or-)?[A-Za-z0-9_-]{20,}|pc_(?:live|test)_[A-Za-z0-9]{16,}(?:_[A-Za-z0-9]+)?"
+            r"|(?:sk|pk|rk)_(?:live|test)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9]{16,}|(?:AKIA|ASIA)[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{30,}"
+            r"|github_pat_[A-Za-z0-9_]{30,}|glpat-[A-Za-z0-9_-]{20,}|xox[abeoprs]-[A-Za-z0-9-]{10,}|AIza[A-Za-z0-9_-]{30,}|hf_[A-Za-z0-9]{30,}"
+            r"|gsk_[A-Za-z0-9]{30,}|r8_[A-Za-z0-9]{30,}|xai-[A-Za-z0-9]{30,}|pplx-[A-Za-z0-9]{30,}|npm_[A-Za-z0-9]{30,}|pypi-[A-Za-z0-9_-]{40,}"
+            r"|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|dop_v1_[a-f0-9]{40,}|ya29\.[A-Za-z0-9_-]{20,}))"
+        ),
         _always,
     ),
     ("CONNECTION_STRING", r"([A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@\"'<>]{0,64}:[^\s/@\"'<>]{1,128}@[^\s\"'<>]{1,256})", _always),

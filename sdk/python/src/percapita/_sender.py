@@ -262,7 +262,9 @@ class Sender:
                 if self._connection is not None:
                     self._connection.close()
                 self._connection = None
-                if not kept:  # a connection that was kept may have been closed by the server meanwhile: once more at once
+                if (
+                    not kept
+                ):  # a connection that was kept may have been closed by the server meanwhile: once more at once
                     break
         if status != 202 and dropped:
             with self._lock:

@@ -20,6 +20,7 @@ class Hearing:
     def __init__(self, call: Call, listener: Listener, asked: bool) -> None:
         self._call, self._listener, self._asked = call, listener, asked
         self._chunks = 0
+        self.started = False  # whether the stream is read through its own iterator
 
     def hides(self, chunk: Any) -> bool:
         """Hear a chunk; whether it is the one that we asked for and the host did not."""
@@ -56,6 +57,7 @@ def listen(stream: Any, hearing: Hearing) -> None:
     inner = stream._iterator
 
     def chunks() -> Iterator[Any]:
+        hearing.started = True
         try:
             for chunk in inner:
                 if not hearing.hides(chunk):
@@ -67,7 +69,7 @@ def listen(stream: Any, hearing: Hearing) -> None:
 
     stream._iterator = chunks()
     ends_with(stream, "close", hearing)
-    weakref.finalize(stream, hearing.end, "aborted")
+    weakref.finalize(stream.response, hearing.end, "aborted")
 
 
 def listen_async(stream: Any, hearing: Hearing) -> None:
@@ -75,6 +77,7 @@ def listen_async(stream: Any, hearing: Hearing) -> None:
     inner = stream._iterator
 
     async def chunks() -> AsyncIterator[Any]:
+        hearing.started = True
         try:
             async for chunk in inner:
                 if not hearing.hides(chunk):
@@ -87,7 +90,7 @@ def listen_async(stream: Any, hearing: Hearing) -> None:
     stream._iterator = chunks()
     for name in ("close", "aclose"):
         ends_with_async(stream, name, hearing)
-    weakref.finalize(stream, hearing.end, "aborted")
+    weakref.finalize(stream.response, hearing.end, "aborted")
 
 
 def ends_with(closed: Any, name: str, hearing: Hearing) -> None:

@@ -88,7 +88,9 @@ class Block:
     async def __aenter__(self) -> Trace:
         return self.__enter__()
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
         self.__exit__(kind, error, _)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:

@@ -15,7 +15,7 @@ from percapita import _anthropic, _openai
 from percapita._background import Background
 from percapita._call import Call
 from percapita._hosts import provider_of, takes_usage
-from percapita._raw import read_along
+from percapita._raw import read_along, read_along_instead
 from percapita._reading import Surface
 from percapita._say import once
 from percapita._stream import Hearing, listen, listen_async
@@ -33,7 +33,10 @@ def wrap(percapita: Percapita, client: Client) -> Client:
     """The same client, recorded."""
     package = next((p for cls in type(client).__mro__ if (p := cls.__module__.partition(".")[0]) in _SURFACES), None)
     if package is None:
-        once(f"client:{type(client).__name__}", f"{type(client).__name__} is no client of openai or anthropic: not recorded")
+        once(
+            f"client:{type(client).__name__}",
+            f"{type(client).__name__} is no client of openai or anthropic: not recorded",
+        )
         return client
     try:
         records: list[Percapita] = client.__dict__.setdefault(_MARK, [])
@@ -131,12 +134,25 @@ class _Recorder:
                 body = {**body, **extra}
             raw = isinstance(options.headers, Mapping) and any(name.lower() == _RAW for name in options.headers)
             call = Call(self._percapita, sender, surface, self._provider, body)
+            _read_before_parsing(options, call)
             streams = bool(kwargs.get("stream")) or body.get("stream") is True
             asked = streams and not raw and surface.asks_usage and self._takes_usage and _ask_for_usage(options, body)
             return _Call(call, surface, streams, raw, asked, self._background)
         except Exception as error:
             once("begin", f"a call was not recorded: {type(error).__name__}")
             return None
+
+
+def _read_before_parsing(options: Any, call: Call) -> None:
+    """`parse` raises where an answer was cut short or does not fit: it was served, and is paid for, all the same."""
+    parser = getattr(options, "post_parser", None)
+    if callable(parser):
+
+        def parse(answer: Any) -> Any:
+            call.served = answer
+            return parser(answer)
+
+        options.post_parser = parse
 
 
 def _ask_for_usage(options: Any, body: dict[str, Any]) -> bool:
@@ -178,7 +194,9 @@ class _Call(_Begun):
             if response is not None:
                 read_along(response, call, self._streams, is_async)
             elif self._streams and self._surface.listener is not None and hasattr(result, "_iterator"):
-                (listen_async if is_async else listen)(result, Hearing(call, self._surface.listener(), self._asked))
+                hearing = Hearing(call, self._surface.listener(), self._asked)
+                (listen_async if is_async else listen)(result, hearing)
+                read_along_instead(result.response, call, hearing, is_async)
             else:
                 if self._background is not None:
                     self._background.note(call, result)
