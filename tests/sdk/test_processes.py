@@ -239,7 +239,8 @@ import os, percapita
 from celery import Celery
 
 app = Celery("tasks", broker="filesystem://")
-app.conf.broker_transport_options = {"data_folder_in": os.environ["QUEUE"], "data_folder_out": os.environ["QUEUE"], "control_folder": os.environ["QUEUE"] + "-control"}
+queue = os.environ["QUEUE"]
+app.conf.broker_transport_options = {"data_folder_in": queue, "data_folder_out": queue, "control_folder": queue + "-control"}
 percapita.log("imported")
 
 @app.task(ignore_result=True)
@@ -263,7 +264,7 @@ def test_celery_with_prefork_loses_and_doubles_nothing(intake: Intake, python: s
         capture_output=True,
     )
     worker = subprocess.Popen(
-        [python, "-m", "celery", "-A", "tasks", "worker", "--pool", "prefork", "--concurrency", "2", "--loglevel", "WARNING", "--without-gossip", "--without-mingle"],
+        [python, "-m", "celery", "-A", "tasks", "worker", "--pool", "prefork", "--concurrency", "2", "--without-gossip", "--without-mingle"],
         cwd=tmp_path, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:

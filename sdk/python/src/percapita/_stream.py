@@ -28,9 +28,11 @@ class Hearing:
             self._call.token()
             self._chunks += 1
             self._listener.hear(chunk)
-            return self._asked and self._listener.is_only_usage(chunk)
         except Exception as error:
             once("hear", f"a piece of a stream could not be read: {type(error).__name__}")
+        try:
+            return self._asked and self._listener.is_only_usage(chunk)
+        except Exception:
             return False
 
     def end(self, status: str) -> None:

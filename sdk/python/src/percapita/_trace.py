@@ -25,6 +25,11 @@ class Trace:
 
     __slots__ = ("_ids", "agent", "name", "outermost", "session_id", "started", "started_at", "tags")
 
+    tags: dict[str, Any]
+    name: str
+    agent: str
+    session_id: str
+
     def __init__(self, outer: Trace | None, tags: dict[str, Any], name: str, agent: str, session_id: str) -> None:
         self.outermost = outer is None
         self._ids: list[str] = [] if outer is None else outer._ids
@@ -104,7 +109,7 @@ class Block:
             wrapped = self._generator(function)
         else:
             wrapped = self._call(function)
-        return functools.wraps(function)(wrapped)  # type: ignore[no-any-return]  # of the same kind as the function
+        return functools.wraps(function)(wrapped)
 
     def _fresh(self, name: str) -> Block:
         tags, own_name, agent, session_id = self._given

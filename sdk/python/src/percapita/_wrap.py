@@ -16,7 +16,7 @@ from percapita._background import Background
 from percapita._call import Call
 from percapita._hosts import provider_of, takes_usage
 from percapita._raw import read_along, read_along_instead
-from percapita._reading import Surface
+from percapita._reading import Listener
 from percapita._say import once
 from percapita._stream import Hearing, listen, listen_async
 
@@ -136,8 +136,15 @@ class _Recorder:
             call = Call(self._percapita, sender, surface, self._provider, body)
             _read_before_parsing(options, call)
             streams = bool(kwargs.get("stream")) or body.get("stream") is True
-            asked = streams and not raw and surface.asks_usage and self._takes_usage and _ask_for_usage(options, body)
-            return _Call(call, surface, streams, raw, asked, self._background)
+            listener = surface.listener() if streams and surface.listener is not None else None
+            asked = (
+                listener is not None
+                and not raw
+                and surface.asks_usage
+                and self._takes_usage
+                and _ask_for_usage(options, body)
+            )
+            return _Call(call, listener, streams, raw, asked, self._background)
         except Exception as error:
             once("begin", f"a call was not recorded: {type(error).__name__}")
             return None
@@ -179,9 +186,15 @@ class _Begun:
 
 class _Call(_Begun):
     def __init__(
-        self, call: Call, surface: Surface, streams: bool, raw: bool, asked: bool, background: Background | None
+        self,
+        call: Call,
+        listener: Listener | None,
+        streams: bool,
+        raw: bool,
+        asked: bool,
+        background: Background | None,
     ) -> None:
-        self._call, self._surface = call, surface
+        self._call, self._listener = call, listener
         self._streams, self._raw, self._asked = streams, raw, asked
         self._background = background
 
@@ -193,8 +206,8 @@ class _Call(_Begun):
                 response = result  # the host asked for httpx's own
             if response is not None:
                 read_along(response, call, self._streams, is_async)
-            elif self._streams and self._surface.listener is not None and hasattr(result, "_iterator"):
-                hearing = Hearing(call, self._surface.listener(), self._asked)
+            elif self._listener is not None and hasattr(result, "_iterator"):
+                hearing = Hearing(call, self._listener, self._asked)
                 (listen_async if is_async else listen)(result, hearing)
                 read_along_instead(result.response, call, hearing, is_async)
             else:
