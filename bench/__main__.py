@@ -6,7 +6,7 @@ import argparse
 import importlib
 
 BENCHES = {
-    "B1": "worker", "B2": "collector", "B3": "end_to_end", "B4": "freshness", "B5": "queries", "B7": "memory", "B8": "disk",
+    "B1": "worker", "B2": "collector", "B3": "end_to_end", "B4": "freshness", "B5": "queries", "B6": "overhead", "B7": "memory", "B8": "disk",
     "B9": "scale_out", "layouts": "layouts",
 }  # fmt: skip
 

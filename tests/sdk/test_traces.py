@@ -303,3 +303,10 @@ def test_tools_and_usage_of_elsewhere_are_events(ours: Percapita, intake: Intake
     )
     assert (usage["type"], usage["usage"]["prompt_tokens"], usage["processing"]) == ("llm", 10, "batch")
     assert tool["trace_id"] == usage["trace_id"] == trace["trace_id"]
+
+
+@pytest.mark.parametrize("wrong", ["text", 7, [1, 2], {1: 2}, {"userId": object()}])
+def test_tags_that_are_none_raise_nothing(ours: Percapita, intake: Intake, wrong: Any) -> None:
+    with ours.with_trace(tags=wrong):
+        ours.log("line")
+    assert list(lines(ours, intake)) == ["line"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 from percapita import _trace, _wrap
-from percapita._event import Mask, tags_of
+from percapita._event import Mask
 from percapita._say import once
 from percapita._sender import EXIT_SECONDS, Sender
 from percapita._snapshot import snapshot
@@ -106,7 +106,7 @@ class Percapita:
         """Add tags to the block around the caller, for calls from here on."""
         trace = self.trace.get()
         if trace is not None:
-            trace.tags = {**trace.tags, **tags_of(tags)}
+            trace.add(tags)
 
     def log(self, *lines: Any) -> None:
         """Log lines of the request."""

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from percapita._event import tags_of
+from percapita._say import once
 
 if TYPE_CHECKING:
     from percapita._percapita import Percapita
@@ -23,9 +24,19 @@ R = TypeVar("R")
 class Trace:
     """One `with_trace` block as calls inside it see it. Nested blocks share the trace id."""
 
-    __slots__ = ("_ids", "agent", "name", "outermost", "session_id", "started", "started_at", "tags")
+    __slots__ = (
+        "_given",
+        "_ids",
+        "_tags",
+        "agent",
+        "name",
+        "outer",
+        "outermost",
+        "session_id",
+        "started",
+        "started_at",
+    )
 
-    tags: dict[str, Any]
     name: str
     agent: str
     session_id: str
@@ -33,12 +44,25 @@ class Trace:
     def __init__(self, outer: Trace | None, tags: dict[str, Any], name: str, agent: str, session_id: str) -> None:
         self.outermost = outer is None
         self._ids: list[str] = [] if outer is None else outer._ids
-        self.tags = {**outer.tags, **tags} if outer is not None else tags
+        self.outer, self._given = outer, tags
+        self._tags: dict[str, Any] | None = None
         self.name = name or (outer.name if outer is not None else "")
         self.agent = agent or (outer.agent if outer is not None else "")
         self.session_id = session_id or (outer.session_id if outer is not None else "")
         self.started = time.perf_counter()
         self.started_at = time.time()
+
+    @property
+    def tags(self) -> dict[str, Any]:
+        """Those of the blocks around it, and its own over them; looked at when something is recorded."""
+        if self._tags is None:
+            own = tags_of(self._given)
+            self._tags = {**self.outer.tags, **own} if self.outer is not None else own
+        return self._tags
+
+    def add(self, tags: Mapping[str, Any]) -> None:
+        """More tags, for what is recorded from here on."""
+        self._tags = {**self.tags, **tags_of(tags)}
 
     @property
     def id(self) -> str:
@@ -63,7 +87,12 @@ class Block:
         self, percapita: Percapita, tags: Mapping[str, Any] | None, name: str, agent: str, session_id: str
     ) -> None:
         self._percapita = percapita
-        self._given = (tags_of(tags) if tags else {}, name, agent, session_id)
+        try:
+            own = dict(tags) if tags else {}
+        except Exception:
+            once("tags", "tags were left out: with_trace takes a mapping of them")
+            own = {}
+        self._given = (own, name, agent, session_id)
         self._entered: list[tuple[Trace, Trace | None]] = []
 
     def _begun(self, name: str = "") -> Trace:

@@ -1,0 +1,157 @@
+# mypy: ignore-errors
+"""The calls of B6, in whatever environment: `python overhead_calls.py CONTESTANT CALLS PROVIDER SINK` prints its times as JSON."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+ASKED: dict[str, Any] = {
+    "model": "gpt-4o",
+    "messages": [
+        {"role": "system", "content": "You answer questions about orders, briefly and kindly. " * 12},
+        {"role": "user", "content": "tokens:1200,400,0,60 Where is my order? It was promised for Tuesday. " * 4},
+    ],
+}
+TAGS = {"userId": "u-1024", "plan": "pro", "org": "acme"}
+Block = Callable[[], AbstractContextManager[Any]]
+
+
+def contestant(name: str, provider: str, sink: str) -> tuple[Any, Block, list[str]]:
+    """A client, the block around each call, and whose versions to tell."""
+    if name == "langfuse":
+        from langfuse import Langfuse, propagate_attributes
+        from langfuse import openai as stand_in
+
+        Langfuse(public_key="pk", secret_key="sk", base_url=sink)
+        client = stand_in.OpenAI(api_key="sk-test", base_url=f"{provider}/v1")
+        return (
+            client,
+            lambda: propagate_attributes(user_id=TAGS["userId"], metadata={"plan": "pro", "org": "acme"}),
+            ["langfuse"],
+        )
+    if name == "traceloop":
+        os.environ["TRACELOOP_TELEMETRY"] = "false"
+        from traceloop.sdk import Traceloop
+
+        Traceloop.init("bench", sink, headers={"Authorization": "Bearer x"})
+
+        def associated() -> AbstractContextManager[Any]:
+            Traceloop.set_association_properties({"user_id": TAGS["userId"], "plan": "pro", "org": "acme"})
+            return nullcontext()
+
+        return bare(provider), associated, ["traceloop-sdk"]
+    if name == "openinference":
+        from openinference.instrumentation import using_attributes
+        from openinference.instrumentation.openai import OpenAIInstrumentor
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+        spans = TracerProvider()
+        spans.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{sink}/v1/traces")))
+        OpenAIInstrumentor().instrument(tracer_provider=spans)
+        block = lambda: using_attributes(user_id=TAGS["userId"], metadata={"plan": "pro", "org": "acme"})  # noqa: E731
+        return bare(provider), block, ["openinference-instrumentation-openai"]
+    if name == "percapita":
+        import percapita
+
+        percapita.configure("pc_test", sink)
+        return percapita.wrap(bare(provider)), lambda: percapita.with_trace(tags=TAGS), ["percapita"]
+    return bare(provider), nullcontext, []
+
+
+def bare(provider: str) -> Any:
+    """The client as it comes."""
+    import openai
+
+    return openai.OpenAI(api_key="sk-test", base_url=f"{provider}/v1")
+
+
+def one(client: Any, block: Block) -> float:
+    """Microseconds of a call."""
+    began = time.perf_counter()
+    with block():
+        client.chat.completions.create(**ASKED)
+    return (time.perf_counter() - began) * 1e6
+
+
+def at(times: list[float], share: float) -> float:
+    """A quantile."""
+    return sorted(times)[int(share * (len(times) - 1))]
+
+
+def paired(calls: int, provider: str, sink: str) -> dict[str, Any]:
+    """Bare and ours in turns, a call each; what is added is the difference of the two quantiles."""
+    ours, block, _ = contestant("percapita", provider, sink)
+    plain = bare(provider)
+    for _ in range(100):
+        one(plain, nullcontext)
+        one(ours, block)
+    times: dict[str, list[float]] = {"bare": [], "wrapped": []}
+    for n in range(2 * calls):
+        pair = [("bare", plain, nullcontext), ("wrapped", ours, block)]
+        for which, client, around in pair if n % 2 else reversed(pair):
+            times[which].append(one(client, around))
+    told = {which: (at(taken, 0.5), at(taken, 0.99)) for which, taken in times.items()}
+    return {**told, "added": tuple(told["wrapped"][n] - told["bare"][n] for n in (0, 1))}
+
+
+def idle(calls: int) -> dict[str, float]:
+    """Microseconds that the wrapper itself takes without a key: around a request that does nothing, and a block."""
+    import percapita
+
+    percapita.configure("")
+    client = bare("http://127.0.0.1:9")
+    client.request = nothing = lambda *_args, **_kwargs: None
+    percapita.wrap(client)
+    count = calls * 100
+
+    def each(action: Callable[[], object]) -> float:
+        return min(_timed(action, count) for _ in range(5))
+
+    def block() -> None:
+        with percapita.with_trace(tags=TAGS):
+            pass
+
+    options = object()
+    return {
+        "call": each(lambda: client.request(None, options, stream=False))
+        - each(lambda: nothing(None, options, stream=False)),
+        "block": each(block),
+    }
+
+
+def _timed(action: Callable[[], object], count: int) -> float:
+    began = time.perf_counter()
+    for _ in range(count):
+        action()
+    return (time.perf_counter() - began) / count * 1e6
+
+
+def main() -> None:
+    """Run what the command line names."""
+    name, calls, provider, sink = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
+    if name == "paired":
+        print(json.dumps(paired(calls, provider, sink)))
+        return
+    if name == "idle":
+        print(json.dumps(idle(calls)))
+        return
+    client, block, packages = contestant(name, provider, sink)
+    for _ in range(100):
+        one(client, block)
+    times = [one(client, block) for _ in range(calls)]
+    versions = " ".join(f"{package} {importlib.metadata.version(package)}" for package in (*packages, "openai"))
+    print(json.dumps({"p50": at(times, 0.5), "p99": at(times, 0.99), "versions": versions}), flush=True)
+    if packages:
+        os._exit(0)  # what is left to send is not measured
+
+
+main()
