@@ -46,14 +46,13 @@ def run(scale: float) -> None:
             servers.stdout.close()
     table(
         "B6 one chat completion, microseconds",
-        ("", "bare p50", "p50", "added p50", "of rounds", "added p99", "version"),
-        rows,
+        [("", "bare p50", "p50", "added p50", "of rounds", "added p99", "version"), *rows],
     )
     added, alone, bare = paired["added"], paired["wrapped"], paired["bare"]
     table(
         "B6 ours, call by call beside the bare client in one process",
-        ("", "bare", "wrapped", "added", "goal"),
         [
+            ("", "bare", "wrapped", "added", "goal"),
             ("p50", f"{bare[0]:.1f}", f"{alone[0]:.1f}", f"{added[0]:.1f}", f"{GOALS['p50']:.0f}"),
             ("p99", f"{bare[1]:.1f}", f"{alone[1]:.1f}", f"{added[1]:.1f}", f"{GOALS['p99']:.0f}"),
             ("without a key, a call", "", "", f"{idle['call']:.2f}", f"{GOALS['without a key']:.0f}"),
