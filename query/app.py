@@ -104,6 +104,7 @@ class QueryService:
         self._events = Events(store)
         self._traces = Traces(store, self._events)
         meta = Meta(store, self._answers, prices.version)
+        self._meta = meta
         self._watermarks = Watermarks(self._answers, meta, clock)
         self._replies = Replies(meta, clock)
         self._lists = Lists(self._answers, self._sparks, Pages(cursor_secret), self._replies, clock)
@@ -157,6 +158,8 @@ class QueryService:
             q = replace(q, format=formats.asked_for(request.headers.get("Accept", "")))
         if q.format != "json":
             _whole_alone(request)
+        elif not q.cursor:
+            self._meta.begin(q)
         given = sorted((k, v) for k, v in pairs if k != "cursor")
         fingerprint = hashlib.sha256(
             json.dumps([asker.account, list(asker.restriction), request.path, given]).encode()

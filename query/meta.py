@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from pipeline.store import Store
@@ -12,6 +13,7 @@ from query.parameters import TAG_KEY
 from query.question import Question
 
 _MOST_KNOWN = 10_000
+_STATE = "state"  # in what is noted of a question
 _FARTHEST = 4_102_444_800_000_000
 
 
@@ -31,13 +33,19 @@ class Meta:
     def __init__(self, store: Store, answers: Answers, price_book: str) -> None:
         self._store, self._answers = store, answers
         self._price_book = price_book
+        self._beside = ThreadPoolExecutor(4, "state")
         self._known: dict[
             tuple[Any, ...], list[str]
         ] = {}  # tag keys that were sent, which stay so, by account and scope
 
+    def begin(self, q: Question) -> None:
+        """Ask for the state beside the answer, and not after it: it says no more than what the answer has seen."""
+        q.noted[_STATE] = self._beside.submit(self.state, q)
+
     def of(self, q: Question, as_of: int) -> dict[str, Any]:
         """The `meta` object, without `plan` and `unpriced_events`, which the answer itself knows."""
-        complete, provisional = self.state(q)
+        begun: Future[tuple[int | None, bool]] | None = q.noted.pop(_STATE, None)
+        complete, provisional = self.state(q) if begun is None else begun.result()
         found: dict[str, Any] = {
             "from": shapes.time(q.start), "to": shapes.time(q.end), "tz": q.tz, "currency": "USD", "as_of": shapes.time(as_of),
             "complete_through": shapes.time(complete),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -34,6 +35,7 @@ class Reader:
         self._store = store
         self._over = OverBudget(store)
         self._folds, self.closed = Folds(store), Closed(store)
+        self._beside = ThreadPoolExecutor(4, "beside")  # for the open hour, asked while the closed ones are looked up
         self._users: dict[tuple[Any, ...], int] = {}  # of an account's filters, as the last answer had them
         self.raw_alone = False
 
@@ -101,20 +103,22 @@ class Reader:
         """Every sum by user, and the plan: `kept` is what was read before and still holds."""
         keys = [column("user_id")]
         closed, others = self.closed.apart(sources(q, keys, raw_only=self.needs_raw(q, every_tag=False)))
-        named: list[Span] = []
 
-        def read(parts: Sequence[Span]) -> ByUser:
+        def read(parts: Sequence[Span], named: list[Span]) -> ByUser:
             from_folds = self._folded(q, keys, parts)
             named.extend(from_folds)
             sql = measured(q, keys, from_folds)
             return ByUser.read(self._store.select_table(sql.text, sql.parameters))
 
+        of_closed: list[Span] = []
+        of_others: list[Span] = []
         if not closed:
-            return read(others), name_of(named)
-        found, kept = self.closed.of(q, closed, "users", lambda: read(closed))
-        found = found.plus(read(others)) if others else found
+            return read(others, of_others), name_of(of_others)
+        later = self._beside.submit(read, others, of_others) if others else None
+        found, kept = self.closed.of(q, closed, "users", lambda: read(closed, of_closed))
+        found = found.plus(later.result()) if later is not None else found
         self.note_users(q, len(found))
-        return found, _plan(named, kept=kept)
+        return found, _plan([*of_closed, *of_others], kept=kept)
 
     def few_users(self, q: Question) -> bool:
         """Whether sums by user, asked for when less would do, would be kept, as far as is known of a question like it."""
@@ -148,9 +152,10 @@ class Reader:
 
         if not closed:
             return read(others)
+        later = self._beside.submit(read, others) if others else None
         found, _ = self.closed.of(q, closed, (key, tuple(users), repr(extra)), lambda: read(closed))
         sums = dict(found)
-        for at, m in read(others) if others else ():
+        for at, m in later.result() if later is not None else ():
             sums[at] = sums[at].plus(m) if at in sums else m
         return list(sums.items())
 
