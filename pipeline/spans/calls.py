@@ -11,9 +11,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from pipeline.spans import names
-from pipeline.spans.told import Told, operation_models
+from pipeline.spans.roles import COUNTS
+from pipeline.spans.told import Told, operation_models, raw_field
 
 _NEAR = 32  # siblings looked at on either side in time for the partner of a span
+_STRAY_NS = 1_000_000_000  # between the ends of one stream, as two packages see it
 _LEVELS = 256  # of spans below each other that are told apart
 
 
@@ -23,6 +25,7 @@ def calls_of(told: Sequence[Told]) -> list[list[Told]]:
     groups.join_by_response()
     groups.join_streams()
     groups.join_siblings()
+    groups.join_strays()
     groups.join_below()
     return groups.calls()
 
@@ -58,20 +61,21 @@ class _Groups:
         """Those that name the same answer."""
         first: dict[str, int] = {}
         for place, one in enumerate(self._told):
-            if one.response_id and one.kind.role != "raw":
+            if one.response_id:
                 self._join(first.setdefault(one.response_id, place), place)
 
     def join_streams(self) -> None:
-        """A stream's log line with its request: the last sibling before it that asked the same."""
+        """A stream's log line with its request: the first sibling before it that asked the same and says no usage."""
         for siblings in self._siblings.values():
             begun: dict[object, list[int]] = defaultdict(list)
             for place in siblings:
                 one = self._told[place]
-                asked = str(one.span.attributes.get(names.REQUEST, ""))
-                if one.kind.role == "begun":
+                asked = (str(one.span.attributes.get(names.REQUEST)), str(one.span.attributes.get(names.MESSAGES)))
+                if one.kind.role == "ended":
+                    if begun[asked]:
+                        self._join(begun[asked].pop(0), place)
+                elif one.span.scope.startswith("logfire") and not any(name in one.span.attributes for name in COUNTS):
                     begun[asked].append(place)
-                elif one.kind.role == "ended" and begun[asked]:
-                    self._join(begun[asked].pop(0), place)
 
     def join_siblings(self) -> None:
         """The provider's own span with the sibling that covers the same time best, each with one other at most."""
@@ -109,9 +113,34 @@ class _Groups:
         models, others = operation_models(one.span), operation_models(two.span)
         return not models or not others or not models.isdisjoint(others)
 
+    def join_strays(self) -> None:
+        """A stream's log line with the provider's own span below a request that came before: both end when the stream does."""
+        paired = {
+            self._of(place) for place, one in enumerate(self._told) if one.kind.role != "ended" and not one.of_sdk
+        }
+        free = [place for place in range(len(self._told)) if self._of(place) not in paired]
+        ended = sorted((p for p in free if self._told[p].kind.role == "ended"), key=lambda p: self._told[p].span.start)
+        starts = [self._told[place].span.start for place in ended]
+        pairs = []
+        for own in free:
+            one = self._told[own]
+            if one.of_sdk and one.span.parent_id not in self._at:
+                near = bisect_left(starts, one.span.end)
+                for log in ended[max(0, near - _NEAR) : near + _NEAR]:
+                    apart = abs(self._told[log].span.start - one.span.end)
+                    if apart < _STRAY_NS and not operation_models(one.span).isdisjoint(
+                        operation_models(self._told[log].span)
+                    ):
+                        pairs.append((apart, own, log))
+        taken: set[int] = set()
+        for _, own, log in sorted(pairs):
+            if own not in taken and log not in taken:
+                self._join(log, own)
+                taken.update((own, log))
+
     def join_below(self) -> None:
         """A call with the call below it. Of several below, one that succeeded after others failed; else it only stands around them."""
-        below: dict[int, list[int]] = defaultdict(list)
+        below: dict[int, list[int]] = {place: [] for place in range(len(self._told))}
         for place, one in enumerate(self._told):
             over = self._at.get(one.span.parent_id)
             if over is not None and over != place:
@@ -129,9 +158,12 @@ class _Groups:
         return _LEVELS
 
     def _join_to(self, over: int, below: list[int]) -> None:
-        for place in below:
-            if self._told[place].kind.role == "raw":
-                self._join(over, place)
+        raws = [place for place in below if self._told[place].kind.role == "raw"]
+        if raws:
+            # litellm writes each answer over the last on the span of the app: those before are told by their raw spans alone.
+            self._join(over, max(raws, key=lambda place: self._told[place].span.end))
+        elif _is_written_over(self._told[over]):
+            self._gone.add(over)
         children: dict[int, list[int]] = defaultdict(list)
         for place in below:
             if self._told[place].kind.role in ("call", "ended"):
@@ -157,7 +189,21 @@ class _Groups:
 
 
 def _is_call(one: Told) -> bool:
-    return one.kind.role in ("call", "ended")
+    return one.kind.role in ("call", "ended") or (
+        one.kind.role == "raw" and raw_field(one.span, "usage")[1] is not None
+    )
+
+
+def _is_written_over(one: Told) -> bool:
+    """An app's span with litellm's words on it, whose raw span is not here: that came before, and was counted."""
+    given = one.span.attributes
+    return (
+        names.USAGE_OBJECT in given
+        and not one.span.scope.startswith("litellm")
+        and one.kind.operation in ("chat", "responses")
+        and not one.failed  # of which there is no raw span
+        and names.MESSAGES in given  # litellm that may not write messages writes no raw spans either
+    )
 
 
 def _outermost(one: Told) -> tuple[int, int, bool]:

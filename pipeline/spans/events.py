@@ -55,16 +55,14 @@ def describe_call(call: Sequence[Told], around: Around, resource_tags: Sequence[
     fields = {
         "id": _id(outer.trace_id, f"response {response_id}" if response_id else f"span {outer.span_id}"),
         "type": "llm",
-        "operation": _first(one.kind.operation for one in call if one.kind.role != "raw"),
+        "operation": _first(one.kind.operation for one in sorted(call, key=lambda one: one.kind.role == "raw")),
         "provider": provider,
         "model": _model(by_sdk),
         "usage": usage.usage if usage else None,
         "service_tier": tier,
         "cost_usd": _first(told.cost_of(span) for span in spans),
         "finish_reason": _first(first_text(span.attributes, names.FINISH_REASON) for span in spans),
-        "time_to_first_token_ms": next(
-            (ms for span in spans if (ms := _number(span.attributes.get(names.FIRST_CHUNK_MS)))), None
-        ),
+        "time_to_first_token_ms": next((ms for span in spans if (ms := _first_chunk(span)) is not None), None),
         "prompt": _content(prompt_of, spans),
         "response": _content(response_of, spans),
         **_common(call, outer, end - start),
@@ -166,6 +164,12 @@ def _start(span: Span) -> int:
         else None
     )
     return span.start if seconds is None else max(1, span.start - int(seconds * 1e9))
+
+
+def _first_chunk(span: Span) -> float | None:
+    given = span.attributes
+    seconds = _number(given.get(names.FIRST_CHUNK_SECONDS))
+    return _number(given.get(names.FIRST_CHUNK_MS)) if seconds is None else seconds * 1000
 
 
 def _number(value: object) -> float | None:

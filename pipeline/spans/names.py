@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 # --- what a span is
@@ -24,10 +25,10 @@ MODEL = (
     "langfuse.observation.model.name", "ai.response.model", "ai.model.id",
 )  # fmt: skip
 RESPONSE_ID = ("gen_ai.response.id", "ai.response.id")
-RAW_RESPONSE_ID = ("llm.openai.id", "llm.anthropic.id")  # of litellm's span of the raw request
 FINISH_REASON = (
     "gen_ai.response.finish_reasons",
     "gen_ai.completion.0.finish_reason",
+    "anthropic.message.stop_reason",
     "llm.finish_reason",
     "ai.response.finishReason",
 )
@@ -36,8 +37,12 @@ ERROR_CODE = ("error.type", "error.code")
 PARAMETERS = "langfuse.observation.model.parameters"  # JSON
 OUTPUT = "output.value"  # OpenInference: the provider's whole answer, as JSON, where it was no stream
 FIRST_CHUNK_MS = "ai.response.msToFirstChunk"
+FIRST_CHUNK_SECONDS = "gen_ai.response.time_to_first_chunk"
+INVOCATION = "llm.invocation_parameters"  # OpenInference: what was asked for, as JSON
+LITELLM_MODEL = "litellm.provider.model"  # provider/model
 
-# Served and asked for. The old openai-v2 has them swapped under the names that litellm uses rightly.
+# Served and asked for. The old openai-v2 has them swapped, but in streams, under names that litellm uses rightly: what it calls the
+# request's was served, and where it has none, what it calls the response's.
 SERVED_TIER = ("openai.response.service_tier", "gen_ai.openai.response.service_tier", "anthropic.response.service_tier")
 ASKED_TIER = (
     "openai.request.service_tier",
@@ -45,8 +50,11 @@ ASKED_TIER = (
     "gen_ai.request.service_tier",
     "anthropic.request.service_tier",
 )
-SWAPPED_SERVED_TIER = ("openai.response.service_tier", "gen_ai.openai.request.service_tier")
-SWAPPED_ASKED_TIER = ("openai.request.service_tier", "gen_ai.openai.response.service_tier")
+SWAPPED_SERVED_TIER = (
+    "openai.response.service_tier",
+    "gen_ai.openai.request.service_tier",
+    "gen_ai.openai.response.service_tier",
+)
 
 # --- tokens
 
@@ -137,7 +145,8 @@ LOGFIRE_TYPE = "logfire.span_type"
 LOGFIRE_SECONDS = "duration"
 
 _SINGLE = frozenset({
-    *OPERATION, *PROVIDER, *MODEL, *RESPONSE_ID, *RAW_RESPONSE_ID, *FINISH_REASON, *COST, *ERROR_CODE, PARAMETERS, OUTPUT, FIRST_CHUNK_MS,
+    *OPERATION, *PROVIDER, *MODEL, *RESPONSE_ID, *FINISH_REASON, *COST, *ERROR_CODE, PARAMETERS, OUTPUT, FIRST_CHUNK_MS,
+    FIRST_CHUNK_SECONDS, INVOCATION, LITELLM_MODEL,
     *SERVED_TIER, *ASKED_TIER, *RAW_USAGE, *INPUT, *OUTPUT_TOKENS, *CACHE_READ, WRITE_5M, WRITE_1H, *CACHE_WRITE, *REASONING, *AUDIO_INPUT,
     *AUDIO_OUTPUT, *USER, *SESSION, *AGENT, SERVICE, METADATA, *LABELS, *TOOL, *ARGUMENTS, *RESULT, MESSAGES, INSTRUCTIONS, TOOLS, *PROMPT,
     *RESPONSE, *ERROR_TEXT, EXCEPTION, EXCEPTION_TYPE, EXCEPTION_TEXT, *CONTENT_EVENTS, *(name for _, name in CONTENT_EVENTS.values()),
@@ -146,10 +155,15 @@ _SINGLE = frozenset({
 _MANY = (
     *TAG_PREFIXES, JSON_TAG_PREFIX, TOOL_LIST, "gen_ai.prompt.", "gen_ai.completion.", "llm.input_messages.", "llm.output_messages.",
 )  # fmt: skip
+_ANSWERED = re.compile(
+    r"llm\.[A-Za-z_]+\.(?:id|model|usage|service_tier|messages|choices|content)"
+)  # litellm's, of the provider's answer
 _EMBEDDED = "embedding.embeddings."  # its texts alone: beside each stands a vector of a thousand numbers
 
 
 @lru_cache(4_096)
 def wanted(name: str) -> bool:
     """Whether a span's attribute, or an event on a span, is read by anybody here."""
-    return name in _SINGLE or name.startswith(_MANY) or (name.startswith(_EMBEDDED) and name.endswith(".text"))
+    if name in _SINGLE or name.startswith(_MANY):
+        return True
+    return (name.startswith(_EMBEDDED) and name.endswith(".text")) or _ANSWERED.fullmatch(name) is not None

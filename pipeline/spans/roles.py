@@ -14,7 +14,7 @@ Role = Literal[
     "tool",  # a call of a tool
     "begun",  # the request of a stream: the call is told by a log line behind it
     "ended",  # that log line
-    "raw",  # below a call: the provider's own answer, without the names of a call
+    "raw",  # litellm's, of the provider's own answer, without the names of a call; the call beside it, or the call itself
     "",  # nobody's, or an agent, chain or workflow, which repeats what its calls used
 ]
 
@@ -47,9 +47,10 @@ _AROUND = frozenset({
     "evaluator", "prompt", "span", "event", "plan", "ai.generatetext", "ai.streamtext", "ai.generateobject", "ai.streamobject", "ai.embed",
     "ai.embedmany",
 })  # fmt: skip
+RAW_NAME = "raw_gen_ai_request"
 SDK_SCOPE = "com.anthropic.sdk"  # the provider's own package
 OPENLIT_SCOPE = "openlit.instrumentation."
-_COUNTS = (*names.RAW_USAGE, *names.INPUT, *names.OUTPUT_TOKENS)
+COUNTS = (*names.RAW_USAGE, *names.INPUT, *names.OUTPUT_TOKENS)
 _STREAM = re.compile(r'"stream"\s*:\s*true')
 
 
@@ -60,8 +61,8 @@ def kind_of(span: Span) -> Kind:
         if span.scope.startswith(OPENLIT_SCOPE) and span.kind == CLIENT and span.status == ERROR:
             return _WORDS.get(span.name.partition(" ")[0], _NOBODY)
         return _NOBODY
-    if span.name == "raw_gen_ai_request":
-        return Kind("raw")
+    if span.name == RAW_NAME:
+        return Kind("raw", "chat")
     marked = given.get(names.LOGFIRE_TYPE)
     if marked == "pending_span":
         return _NOBODY
@@ -69,7 +70,7 @@ def kind_of(span: Span) -> Kind:
     found = _WORDS.get(word)
     if found is None:
         # An operation that nobody has named yet is a call if it says what it used.
-        counted = word not in _AROUND and any(name in given for name in _COUNTS)
+        counted = word not in _AROUND and any(name in given for name in COUNTS)
         found = Kind("call", word) if counted else _NOBODY
     if found.role == "call" and marked == "log":
         return Kind("ended", found.operation)

@@ -13,7 +13,7 @@ import msgspec
 
 from pipeline.spans import names
 from pipeline.spans.read import first_count, json_object
-from pipeline.spans.told import Told, count_named
+from pipeline.spans.told import Told, count_named, raw_field
 from pipeline.usage import read_usage, usage_problem
 
 # Their counts of input leave out what came from the cache. Sums do not show it, so it is known by name.
@@ -50,12 +50,22 @@ def used(told: Told, provider: str) -> Iterator[Used]:
 
 def chosen(told: list[Told], provider: str) -> Used | None:
     """The usage of a call of several spans; zeros only where nobody says more, for they mean that nobody knew."""
-    said = [one for span in told for one in used(span, provider)]
-    return min(said, key=lambda one: (one.trust == _UNKNOWN, not one.counts, one.trust), default=None)
+    # What litellm makes of a provider's object has less than the object itself.
+    said = [one for span in sorted(told, key=lambda one: one.kind.role != "raw") for one in used(span, provider)]
+    best = min(said, key=lambda one: (one.trust == _UNKNOWN, not one.counts, one.trust), default=None)
+    if best is not None and best.trust in (_SDK, _ATTRIBUTES) and "output" not in best.usage:
+        # An abandoned stream: the provider's package ends before it knows, who reads the stream has seen some.
+        output = next((one.usage["output"] for one in said if "output" in one.usage), 0)
+        best = best._replace(usage={**best.usage, "output": output})
+    return best
 
 
 def _raw_objects(told: Told) -> Iterator[dict[str, Any]]:
     given = told.span.attributes
+    if told.kind.role == "raw":
+        found = json_object(raw_field(told.span, "usage")[1])
+        if found:
+            yield found
     for name in names.RAW_USAGE:
         found = json_object(given.get(name))
         if found:
@@ -96,11 +106,13 @@ def _of_attributes(told: Told, provider: str) -> Used | None:
             # More came from the cache than was counted: the emitter's input is what did not.
             uncached, flags = total or 0, ("usage_inconsistent",)
     classes = {
-        "input_uncached": uncached, "input_cache_read": read, **writes, "output": output or 0,
+        "input_uncached": uncached, "input_cache_read": read, **writes, "output": output,
         "output_reasoning": first_count(given, names.REASONING) or 0,
         "input_audio": first_count(given, names.AUDIO_INPUT) or 0, "output_audio": first_count(given, names.AUDIO_OUTPUT) or 0,
     }  # fmt: skip
-    kept = {name: count for name, count in classes.items() if count or name in ("input_uncached", "output")}
+    kept = {
+        name: count for name, count in classes.items() if count or (count == 0 and name in ("input_uncached", "output"))
+    }
     return Used(_SDK if told.of_sdk else _ATTRIBUTES, kept, any(kept.values()), flags)
 
 

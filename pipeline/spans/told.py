@@ -10,8 +10,8 @@ import msgspec
 
 from pipeline.spans import names
 from pipeline.spans.read import count_of, first_cost, first_text, json_object
-from pipeline.spans.roles import OPENLIT_SCOPE, SDK_SCOPE, Kind
-from pipeline.spans.span import ERROR, Span
+from pipeline.spans.roles import OPENLIT_SCOPE, RAW_NAME, SDK_SCOPE, Kind
+from pipeline.spans.span import ERROR, Span, Value
 
 _SWAPPED_SCOPE = "opentelemetry.instrumentation.openai_v2"
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -76,7 +76,7 @@ def _word_of(raw: msgspec.Raw | msgspec.UnsetType) -> str:
 
 def _response_id(span: Span, kind: Kind, answer: _Answer) -> str:
     if kind.role == "raw":
-        return first_text(span.attributes, names.RAW_RESPONSE_ID)
+        return raw_text(span, "id")
     given = first_text(span.attributes, names.RESPONSE_ID)
     if given and names.USAGE_OBJECT in span.attributes and not _is_providers(given, span):
         return ""  # litellm made it up
@@ -88,17 +88,39 @@ def _is_providers(response_id: str, span: Span) -> bool:
     return "openai" in provider_of(span) and not _UUID.fullmatch(response_id)
 
 
+def raw_field(span: Span, field: str) -> tuple[str, Value]:
+    """What litellm repeats of a provider's answer, `llm.PROVIDER.FIELD`: the provider, "" where it knows none, and the value."""
+    for name, value in span.attributes.items():
+        if name.startswith("llm.") and name.endswith(f".{field}") and name.count(".") == 2:
+            provider = name.split(".")[1]
+            return ("" if provider == "None" else provider), value
+    return "", None
+
+
+def raw_text(span: Span, field: str) -> str:
+    """The same where it is a text."""
+    value = raw_field(span, field)[1]
+    return value if isinstance(value, str) else ""
+
+
 def provider_of(span: Span) -> str:
-    """As the emitter names it; openlit's failed calls have a scope alone."""
+    """As the emitter names it; openlit's failed calls have a scope alone, litellm sometimes the model's prefix."""
     found = first_text(span.attributes, names.PROVIDER)
-    if not found and span.scope.startswith(OPENLIT_SCOPE) and not span.attributes:
+    if found:
+        return found
+    if span.name == RAW_NAME:
+        return raw_field(span, "id")[0]
+    if span.scope.startswith(OPENLIT_SCOPE) and not span.attributes:
         return span.scope.removeprefix(OPENLIT_SCOPE)
-    return found
+    before, slash, _ = first_text(span.attributes, (names.LITELLM_MODEL,)).partition("/")
+    return before if slash else ""
 
 
 def models_of(span: Span) -> tuple[str, str]:
     """(the model that answered, the one that stands first): either may be ""."""
-    found = first_text(span.attributes, names.MODEL)
+    if span.name == RAW_NAME:
+        return raw_text(span, "model"), ""
+    found = first_text(span.attributes, names.MODEL) or _invocation(span, "model")
     if not found and span.scope.startswith(OPENLIT_SCOPE) and not span.attributes:
         found = span.name.partition(" ")[2]
     return first_text(span.attributes, names.ANSWERED_MODEL), found
@@ -118,21 +140,25 @@ def served_tier(told: Told) -> str:
     return (
         first_text(given, names.SWAPPED_SERVED_TIER if swapped else names.SERVED_TIER)
         or _word_of(told.answer.service_tier)
-        or _parameter(told.span)
+        or _of_json(told.span, names.PARAMETERS, "service_tier")
+        or (raw_text(told.span, "service_tier") if told.kind.role == "raw" else "")
     )
 
 
 def asked_tier(told: Told) -> str:
     """The tier that was asked for; `auto` asks for none."""
-    swapped = told.span.scope == _SWAPPED_SCOPE
-    found = first_text(told.span.attributes, names.SWAPPED_ASKED_TIER if swapped else names.ASKED_TIER)
+    found = first_text(told.span.attributes, names.ASKED_TIER) or _invocation(told.span, "service_tier")
     return "" if found == "auto" else found
 
 
-def _parameter(span: Span) -> str:
-    found = json_object(span.attributes.get(names.PARAMETERS))
-    tier = found.get("service_tier") if found else None
-    return tier if isinstance(tier, str) else ""
+def _invocation(span: Span, field: str) -> str:
+    return _of_json(span, names.INVOCATION, field)
+
+
+def _of_json(span: Span, name: str, field: str) -> str:
+    found = json_object(span.attributes.get(name))
+    value = found.get(field) if found else None
+    return value if isinstance(value, str) else ""
 
 
 def cost_of(span: Span) -> str:
