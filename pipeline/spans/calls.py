@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from pipeline.spans import names
 from pipeline.spans.roles import COUNTS
-from pipeline.spans.told import Told, operation_models, raw_field
+from pipeline.spans.told import Told, by_litellm, operation_models, raw_field
 
 _NEAR = 32  # siblings looked at on either side in time for the partner of a span
 _STRAY_NS = 1_000_000_000  # between the ends of one stream, as two packages see it
@@ -198,8 +198,9 @@ def _is_written_over(one: Told) -> bool:
     """An app's span with litellm's words on it, whose raw span is not here: that came before, and was counted."""
     given = one.span.attributes
     return (
-        names.USAGE_OBJECT in given
+        by_litellm(one.span)
         and not one.span.scope.startswith("litellm")
+        and given.get(names.LITELLM_STREAM) != "True"  # of which the raw span says nothing
         and one.kind.operation in ("chat", "responses")
         and not one.failed  # of which there is no raw span
         and names.MESSAGES in given  # litellm that may not write messages writes no raw spans either

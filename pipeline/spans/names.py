@@ -40,6 +40,7 @@ FIRST_CHUNK_MS = "ai.response.msToFirstChunk"
 FIRST_CHUNK_SECONDS = "gen_ai.response.time_to_first_chunk"
 INVOCATION = "llm.invocation_parameters"  # OpenInference: what was asked for, as JSON
 LITELLM_MODEL = "litellm.provider.model"  # provider/model
+LITELLM_STREAM = "llm.is_streaming"  # as a text
 
 # Served and asked for. The old openai-v2 has them swapped, but in streams, under names that litellm uses rightly: what it calls the
 # request's was served, and where it has none, what it calls the response's.
@@ -146,7 +147,7 @@ LOGFIRE_SECONDS = "duration"
 
 _SINGLE = frozenset({
     *OPERATION, *PROVIDER, *MODEL, *RESPONSE_ID, *FINISH_REASON, *COST, *ERROR_CODE, PARAMETERS, OUTPUT, FIRST_CHUNK_MS,
-    FIRST_CHUNK_SECONDS, INVOCATION, LITELLM_MODEL,
+    FIRST_CHUNK_SECONDS, INVOCATION, LITELLM_MODEL, LITELLM_STREAM,
     *SERVED_TIER, *ASKED_TIER, *RAW_USAGE, *INPUT, *OUTPUT_TOKENS, *CACHE_READ, WRITE_5M, WRITE_1H, *CACHE_WRITE, *REASONING, *AUDIO_INPUT,
     *AUDIO_OUTPUT, *USER, *SESSION, *AGENT, SERVICE, METADATA, *LABELS, *TOOL, *ARGUMENTS, *RESULT, MESSAGES, INSTRUCTIONS, TOOLS, *PROMPT,
     *RESPONSE, *ERROR_TEXT, EXCEPTION, EXCEPTION_TYPE, EXCEPTION_TEXT, *CONTENT_EVENTS, *(name for _, name in CONTENT_EVENTS.values()),

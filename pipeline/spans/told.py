@@ -14,6 +14,7 @@ from pipeline.spans.roles import OPENLIT_SCOPE, RAW_NAME, SDK_SCOPE, Kind
 from pipeline.spans.span import ERROR, Span, Value
 
 _SWAPPED_SCOPE = "opentelemetry.instrumentation.openai_v2"
+_LITELLM = frozenset({names.USAGE_OBJECT, names.LITELLM_MODEL})
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _ABANDONED = ("CancelledError", "GeneratorExit", "KeyboardInterrupt", "AbortError")
 
@@ -78,9 +79,14 @@ def _response_id(span: Span, kind: Kind, answer: _Answer) -> str:
     if kind.role == "raw":
         return raw_text(span, "id")
     given = first_text(span.attributes, names.RESPONSE_ID)
-    if given and names.USAGE_OBJECT in span.attributes and not _is_providers(given, span):
+    if given and by_litellm(span) and not _is_providers(given, span):
         return ""  # litellm made it up
     return given or _word_of(answer.id)
+
+
+def by_litellm(span: Span) -> bool:
+    """Whether litellm wrote on it; by default it does on the app's own active span."""
+    return not _LITELLM.isdisjoint(span.attributes)
 
 
 def _is_providers(response_id: str, span: Span) -> bool:
@@ -117,13 +123,14 @@ def provider_of(span: Span) -> str:
 
 
 def models_of(span: Span) -> tuple[str, str]:
-    """(the model that answered, the one that stands first): either may be ""."""
+    """(the model that stands first, if it is the one that answered, the one that stands first): either may be ""."""
     if span.name == RAW_NAME:
         return raw_text(span, "model"), ""
     found = first_text(span.attributes, names.MODEL) or _invocation(span, "model")
     if not found and span.scope.startswith(OPENLIT_SCOPE) and not span.attributes:
         found = span.name.partition(" ")[2]
-    return first_text(span.attributes, names.ANSWERED_MODEL), found
+    answered = any(span.attributes.get(name) == found for name in names.ANSWERED_MODEL)
+    return found if answered else "", found
 
 
 def operation_models(span: Span) -> frozenset[str]:

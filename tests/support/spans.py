@@ -7,12 +7,21 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from google.protobuf.json_format import MessageToDict
+from msgspec import UnsetType
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
+
+from pipeline.event import Event
+from pipeline.log import Entry
+from pipeline.price import PriceBook
+from pipeline.process import Context, Finished, decode_all, finish, to_rows
+from pipeline.record import Account, to_record
+from pipeline.row import Row
+from pipeline.spans.request import parse_spans
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 SECOND = 1_000_000_000
@@ -102,3 +111,44 @@ def answered(text: bytes, kind: str) -> tuple[int, str]:
         return found.partial_success.rejected_spans, found.partial_success.error_message
     told = json.loads(text).get("partialSuccess", {})
     return int(told.get("rejectedSpans", 0)), told.get("errorMessage", "")
+
+
+NOW = 1_795_000_000_000_000_000  # unix ns
+
+
+def taken(*spans: Sent, resource_tags: tuple[str, ...] = ()) -> list[Event]:
+    """The events of spans that came in one request; the same in either encoding. Spans without times have some."""
+    timed = [sent if sent.start else sent._replace(start=NOW - SECOND, end=NOW) for sent in spans]
+    found = [parse_spans(body(timed, kind), kind, NOW // 1000, resource_tags) for kind in (PROTOBUF, JSON)]
+    assert found[0] == found[1]
+    assert found[0].rejected == []
+    return found[0].events
+
+
+def one(*spans: Sent, resource_tags: tuple[str, ...] = ()) -> Event:
+    """The one event of spans that tell of one call."""
+    (event,) = taken(*spans, resource_tags=resource_tags)
+    return event
+
+
+def usage_of(event: Event) -> Any:
+    """The usage object that an event carries."""
+    assert not isinstance(event.usage, UnsetType)
+    return json.loads(bytes(event.usage))
+
+
+def content_of(raw: Any) -> Any:
+    """A content field of an event."""
+    return json.loads(bytes(raw))
+
+
+def row_of(event: Event) -> Row:
+    """The row of an event: what it counts and costs."""
+    account = Account(id="a")
+    (decoded,) = decode_all([Entry(0, 0, to_record(event, account, "full", NOW // 1000).value)], "log").events
+    finished = finish(decoded, "log", _CONTEXT)
+    assert isinstance(finished, Finished)
+    return to_rows([finished], [0], [0], "log", _CONTEXT)[0]
+
+
+_CONTEXT = Context(PriceBook())
