@@ -14,9 +14,8 @@ from pipeline.spans import names
 from pipeline.spans.roles import COUNTS
 from pipeline.spans.told import Told, by_litellm, operation_models, raw_field
 
-_NEAR = 32  # siblings looked at on either side in time for the partner of a span
+_NEAR = 12  # siblings looked at on either side in time for the partner of a span
 _STRAY_NS = 1_000_000_000  # between the ends of one stream, as two packages see it
-_LEVELS = 256  # of spans below each other that are told apart
 
 
 def calls_of(told: Sequence[Told]) -> list[list[Told]]:
@@ -41,6 +40,7 @@ class _Groups:
     def __init__(self, told: list[Told]) -> None:
         self._told = told
         self._leader = list(range(len(told)))
+        self._named: dict[int, frozenset[str]] = {}  # models, once they are asked for
         self._gone: set[int] = set()  # spans that are no call of their own after all
         self._at = {one.span.span_id: place for place, one in enumerate(told)}
         self._siblings: dict[str, list[int]] = defaultdict(list)
@@ -110,8 +110,14 @@ class _Groups:
             return False
         if one.response_id and two.response_id and one.response_id != two.response_id:
             return False
-        models, others = operation_models(one.span), operation_models(two.span)
+        models, others = self._models(own), self._models(other)
         return not models or not others or not models.isdisjoint(others)
+
+    def _models(self, place: int) -> frozenset[str]:
+        found = self._named.get(place)
+        if found is None:
+            found = self._named[place] = operation_models(self._told[place].span)
+        return found
 
     def join_strays(self) -> None:
         """A stream's log line with the provider's own span below a request that came before: both end when the stream does."""
@@ -128,9 +134,7 @@ class _Groups:
                 near = bisect_left(starts, one.span.end)
                 for log in ended[max(0, near - _NEAR) : near + _NEAR]:
                     apart = abs(self._told[log].span.start - one.span.end)
-                    if apart < _STRAY_NS and not operation_models(one.span).isdisjoint(
-                        operation_models(self._told[log].span)
-                    ):
+                    if apart < _STRAY_NS and not self._models(own).isdisjoint(self._models(log)):
                         pairs.append((apart, own, log))
         taken: set[int] = set()
         for _, own, log in sorted(pairs):
@@ -145,17 +149,25 @@ class _Groups:
             over = self._at.get(one.span.parent_id)
             if over is not None and over != place:
                 below[over].append(place)
-        for over in sorted(below, key=self._depth, reverse=True):
-            if self._told[over].kind.role in ("call", "ended"):
+        depths = self._depths()
+        for over in sorted(below, key=lambda place: depths[place], reverse=True):
+            if self._told[over].kind.role in ("call", "begun", "ended"):
                 self._join_to(over, below[over])
 
-    def _depth(self, place: int) -> int:
-        for level in range(_LEVELS):
-            over = self._at.get(self._told[place].span.parent_id)
-            if over is None:
-                return level
-            place = over
-        return _LEVELS
+    def _depths(self) -> dict[int, int]:
+        """How many of these spans stand above each; those in a ring stand somewhere."""
+        depths: dict[int, int] = {}
+        for place in range(len(self._told)):
+            path: list[int] = []
+            at: int | None = place
+            while at is not None and at not in depths:
+                depths[at] = 0  # until it is known, and where a ring closes
+                path.append(at)
+                at = self._at.get(self._told[at].span.parent_id)
+            above = -1 if at is None else depths[at]
+            for level, one in enumerate(reversed(path), above + 1):
+                depths[one] = level
+        return depths
 
     def _join_to(self, over: int, below: list[int]) -> None:
         raws = [place for place in below if self._told[place].kind.role == "raw"]
@@ -168,9 +180,12 @@ class _Groups:
         for place in below:
             if self._told[place].kind.role in ("call", "ended"):
                 children[self._of(place)].append(place)
-        if not children or self._of(over) in children:
+        if not children:
             return
         good = [group for group, places in children.items() if not any(self._told[p].failed for p in places)]
+        mine = self._of(over)
+        if mine in children and (good != [mine] or by_litellm(self._told[over].span)):
+            return
         if len(good) > 1:
             self._gone.add(over)
             return
@@ -179,13 +194,12 @@ class _Groups:
         self._join(over, kept)
 
     def calls(self) -> list[list[Told]]:
-        """What has come of it, in the order in which the calls began."""
+        """What has come of it."""
         found: dict[int, list[Told]] = defaultdict(list)
         for place, one in enumerate(self._told):
             if place not in self._gone:
                 found[self._of(place)].append(one)
-        calls = [sorted(group, key=_outermost) for group in found.values() if any(_is_call(one) for one in group)]
-        return sorted(calls, key=lambda call: call[0].span.start)
+        return [sorted(group, key=_outermost) for group in found.values() if any(map(_is_call, group))]
 
 
 def _is_call(one: Told) -> bool:

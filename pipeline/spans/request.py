@@ -80,6 +80,7 @@ class _Trace:
         refused = 0
         described = [(call, describe_call(call, self.around, resource_tags)) for call in calls_of(self.calls)]
         described += [([tool], describe_tool(tool, self.around, resource_tags)) for tool in self.tools]
+        described.sort(key=lambda item: item[1].start)
         for told, (fields, start, flags) in described:
             made = salvage(fields, start, told[0].place, now, flags)
             if isinstance(made, Event):
