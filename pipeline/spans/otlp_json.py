@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from pipeline import limits
+from pipeline.body import is_utf8
 from pipeline.errors import BadBody, TooLarge
 from pipeline.spans.names import wanted
 from pipeline.spans.span import Attributes, Span, SpanEvent, Spans, Unreadable, Value
@@ -145,11 +146,12 @@ def _count_objects(body: bytes) -> None:
 
 def _decoded(body: bytes) -> tuple[_Request, bool]:
     """The message, and whether some text had to be mended: one that is not Unicode does not cost its neighbours."""
+    text = body if is_utf8(body) else body.decode("utf-8", "replace").encode()
     try:
-        return _request(body), False
+        return _request(text), text is not body
     except _ERRORS:
         pass
-    mended = _ESCAPE.sub(_mend, body.decode("utf-8", "replace").encode())
+    mended = _ESCAPE.sub(_mend, text)
     if mended == body:
         raise BadBody("not an OTLP message in JSON")
     try:
