@@ -10,17 +10,17 @@ import msgspec
 from aiohttp import web
 
 from collector.held import Held, Hold
+from collector.records import record_of
 from collector.rejections import Rejections
+from collector.traces import add_trace_routes
 from pipeline import limits, metrics
 from pipeline.encoding import decompress
-from pipeline.errors import Unavailable, UnsupportedMedia
-from pipeline.event import Event
-from pipeline.http import bearer, problems, read_body
+from pipeline.errors import Unavailable
+from pipeline.http import bearer, encoding_of, problems, read_body
 from pipeline.keys import KeyBook, Principal
 from pipeline.log import LogWriter
 from pipeline.parse import parse_batch
-from pipeline.privacy import apply_privacy, strip_content
-from pipeline.record import Record, stricter, to_dropped_record, to_record
+from pipeline.record import Record, to_dropped_record
 from pipeline.wire import Rejected
 
 Clock = Callable[[], int]
@@ -52,15 +52,28 @@ class Intake:
     async def events(self, request: web.Request) -> web.Response:
         """POST /v1/events."""
         principal = self.keys.verify(bearer(request), "ingest", self.clock())
-        encoding = _encoding(request)
+        encoding = encoding_of(request)
         with self.held.hold(principal.account) as hold:
             taken = await self._take(request, principal, encoding, hold)
-            if taken.records:
-                # The log's client copies what it sends.
-                hold.be(2 * sum(len(record.value) for record in taken.records))
-                with metrics.publish_seconds.time():
-                    await self.writer.publish(taken.records)
-        return self._answer(principal, taken)
+            await self.publish(taken.records, hold)
+        self.count(taken.accepted, taken.rejected, taken.size)
+        answer = {"accepted": taken.accepted, "rejected": taken.rejected}
+        return web.Response(status=202, body=_encode(answer), content_type="application/json")
+
+    async def publish(self, records: list[Record], hold: Hold) -> None:
+        """Returns when the log has them."""
+        if records:
+            # The log's client copies what it sends.
+            hold.be(2 * sum(len(record.value) for record in records))
+            with metrics.publish_seconds.time():
+                await self.writer.publish(records)
+
+    def count(self, accepted: int, rejected: list[Rejected], size: int) -> None:
+        """What has become of a body of `size` bytes."""
+        _accepted.inc(accepted)
+        metrics.ingest_bytes.inc(size)
+        for item in rejected:
+            metrics.ingest_events.labels(item.code).inc()
 
     async def _take(self, request: web.Request, principal: Principal, encoding: str, hold: Hold) -> Taken:
         """Body and events are gone when this returns: what waits for the log is the records alone."""
@@ -75,14 +88,6 @@ class Intake:
         if dropped := _by_reason(parsed.dropped) | rejected:
             records.append(to_dropped_record(principal.settings, dropped, received_at))
         return Taken(records, accepted, parsed.rejected, len(plain))
-
-    def _answer(self, principal: Principal, taken: Taken) -> web.Response:
-        _accepted.inc(taken.accepted)
-        metrics.ingest_bytes.inc(taken.size)
-        for item in taken.rejected:
-            metrics.ingest_events.labels(item.code).inc()
-        answer = {"accepted": taken.accepted, "rejected": taken.rejected}
-        return web.Response(status=202, body=_encode(answer), content_type="application/json")
 
     async def healthz(self, _: web.Request) -> web.Response:
         """GET /healthz: the process answers."""
@@ -105,26 +110,10 @@ def _by_reason(told: dict[str, int]) -> dict[str, int]:
     return counts
 
 
-def _encoding(request: web.Request) -> str:
-    encodings = request.headers.getall("Content-Encoding", [])
-    if len(encodings) > 1 or "," in "".join(encodings):
-        raise UnsupportedMedia("one Content-Encoding")
-    return encodings[0] if encodings else ""
-
-
-def record_of(event: Event, principal: Principal, received_at: int) -> Record:
-    """The record of an event; what `minimal` forbids never reaches the log, a log segment is a disk too."""
-    mode = stricter(principal.privacy, event.privacy)
-    if mode == "minimal":
-        event = strip_content(event)
-    elif mode == "standard" and principal.settings.redact_before_log:
-        event = apply_privacy(event, "standard")
-    return to_record(event, principal.settings, principal.privacy, received_at)
-
-
 def add_collector_routes(app: web.Application, intake: Intake) -> None:
     """Mount the routes; the embedded mode has them beside the query service."""
     app.router.add_post("/v1/events", intake.events)
+    add_trace_routes(app, intake)
     app.router.add_get("/healthz", intake.healthz)
     app.router.add_get("/readyz", intake.readyz)
 

@@ -13,7 +13,16 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
 
 from pipeline import limits
-from pipeline.errors import BadBody, PercapitaError, Slow, StoreError, TooLarge, Unauthorized, Unavailable
+from pipeline.errors import (
+    BadBody,
+    PercapitaError,
+    Slow,
+    StoreError,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+    UnsupportedMedia,
+)
 from pipeline.keys import well_formed
 from pipeline.problems import TITLES, problem, problem_of
 from pipeline.server import HardenedServer, QuietConnection
@@ -105,6 +114,14 @@ def bearer(request: web.Request) -> str:
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthorized("send one Authorization: Bearer header")
     return token.strip()
+
+
+def encoding_of(request: web.Request) -> str:
+    """The one Content-Encoding; "" without. Raises UnsupportedMedia."""
+    encodings = request.headers.getall("Content-Encoding", [])
+    if len(encodings) > 1 or "," in "".join(encodings):
+        raise UnsupportedMedia("one Content-Encoding")
+    return encodings[0] if encodings else ""
 
 
 async def read_body(request: web.Request, cap: int, grown: Callable[[int], None] = lambda _: None) -> bytes:

@@ -10,6 +10,14 @@ HEAD_SECONDS = 10  # a request's head must arrive in this time
 BODY_SECONDS = 15  # the body, plus one second for each BODY_RATE_BYTES of it
 BODY_RATE_BYTES = 64 * 1024
 
+# --- spans of a request to the collector (OTLP); its bytes are bounded as those of events are
+OTLP_SPANS = 20_000  # exporters send 512 at once, gateways 8,192
+OTLP_OBJECTS = 300_000  # spans, attributes and values: 8 MiB of real ones have no more, of empty ones ten times as many
+OTLP_VALUE_LEVELS = 32  # of lists and maps in an attribute; deeper ones are absent
+RAW_USAGE_CHARS = 16 * 1024  # of a usage object that a span carries as text
+SPAN_ERROR_CHARS = 16 * 1024  # of an error's text: emitters put whole answers there
+SPAN_REST_BYTES = 128 * 1024  # of EVENT_BYTES, for what is not content
+
 # --- fields of an event, in code points
 TRACE_ID_CHARS = 64
 NAME_CHARS = 128

@@ -7,6 +7,7 @@ from prometheus_client import Counter, Gauge, Histogram, Info, start_http_server
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 ingest_events = Counter("percapita_ingest_events", "Events by result: accepted, or why rejected", ["result"])
+ingest_spans = Counter("percapita_ingest_spans", "Spans in bodies that were taken; most are nobody's call")
 ingest_bytes = Counter("percapita_ingest_bytes", "Bytes of bodies after decompression")
 publish_seconds = Histogram(
     "percapita_publish_seconds", "From a parsed batch to the log's acknowledgement", buckets=_SECONDS

@@ -24,7 +24,7 @@ from genai_prices.units import UnitDef, UnitRegistry
 from pipeline.rates import CLASSES, EXACT, PART_OF, SCALE, Rates, Step
 from pipeline.usage import Usage
 
-CODE_VERSION = 2  # of the arithmetic below: raise it when the same usage would cost something else
+CODE_VERSION = 3  # of the arithmetic below: raise it when the same usage would cost something else
 QUARTER_US = 15 * 60 * 1_000_000  # deepseek's prices change at half past the hour, nobody's more finely
 _MODELS_CACHED = 4_096  # names as sent: senders make them up, so every cache here is bounded
 _RATES_CACHED = 16_384
@@ -45,6 +45,9 @@ ALIASES: Final[Mapping[str, str]] = {
     "fireworks_ai": "fireworks", "fireworks-ai": "fireworks", "fireworksai": "fireworks",
     "zai_org": "zai", "z_ai": "zai", "z.ai": "zai", "zhipu": "zhipuai", "novita_ai": "novita", "open_router": "openrouter",
 }  # fmt: skip
+
+# Who is asked for a model that names no provider, when the package does not know it by name alone: it does not know embeddings so.
+_MAKERS: Final = ("openai", "mistral", "cohere", "google")
 
 _INPUTS = CLASSES[:6]
 _WRITES = CLASSES[2:6]
@@ -167,7 +170,7 @@ def _find(provider: str, model: str) -> tuple[Provider, ModelInfo] | None:
     sent = provider.strip().lower()
     stem = sent.partition(".")[0]
     if not sent:
-        return _look_up(None, model)
+        return _look_up(None, model) or next((at for maker in _MAKERS if (at := _look_up(maker, model))), None)
     alias = ALIASES.get(sent) or ALIASES.get(stem)
     return _look_up(alias or sent, model) or (_look_up(stem, model) if stem and not alias and stem != sent else None)
 

@@ -25,6 +25,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     content_days: int = 400
     redact_before_log: bool = False
     prefer_reported_cost: bool = False
+    resource_tags: tuple[str, ...] = ()  # names of OpenTelemetry resource attributes that become tags
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):

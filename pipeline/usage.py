@@ -218,13 +218,15 @@ def _inclusive(
     read = inputs.cached_tokens or found.cache_read_input_tokens or 0
     write_5m = write_30m = write_1h = write_12h = 0
     consistent = True
-    if inputs.cache_write_tokens or inputs.cache_write_tokens_details is not None:
+    if inputs.cache_creation_token_details is None and (
+        inputs.cache_write_tokens or inputs.cache_write_tokens_details is not None
+    ):
         # OpenAI's: 30 minutes unless the split says otherwise.
         write_30m, kept = inputs.cache_write_tokens or 0, inputs.cache_write_tokens_details
         if kept is not None:
             write_30m, write_12h, consistent = _split(write_30m, kept.ttl_30m_tokens or 0, kept.ttl_12h_tokens or 0)
     else:
-        written = inputs.cache_creation_tokens or found.cache_creation_input_tokens or 0
+        written = inputs.cache_creation_tokens or found.cache_creation_input_tokens or inputs.cache_write_tokens or 0
         if written:
             write_5m, write_1h, consistent = _ephemeral(written, inputs.cache_creation_token_details)
     uncached = total - read - write_5m - write_30m - write_1h - write_12h
@@ -240,9 +242,10 @@ def _inclusive(
     audio, audio_read = inputs.audio_tokens or 0, 0
     if audio:
         audio, audio_read = _audio(audio, uncached, read, inputs.cached_tokens_details)
+    tools = found.server_tool_use
     usage = Usage(
         uncached, read, write_5m, write_30m, write_1h, write_12h, output, reasoning,
-        audio, audio_read, outputs.audio_tokens or 0,
+        audio, audio_read, outputs.audio_tokens or 0, (tools.web_search_requests or 0) if tools is not None else 0,
     )  # fmt: skip
     return usage, _FINE if consistent else _INCONSISTENT
 

@@ -282,6 +282,10 @@ def timestamp(given: Any, now: int) -> int:
         raise _Refusal("invalid_timestamp", "timestamp", "unix time is in milliseconds")
     else:
         at = given * 1000 if isinstance(given, int) else math.floor(Decimal(repr(given)) * 1000)
+    return _near_now(at, now)
+
+
+def _near_now(at: int, now: int) -> int:
     if at > now + limits.FUTURE_SECONDS * 1_000_000:
         raise _Refusal("timestamp_in_future", "timestamp", "more than 10 minutes ahead")
     if at < now - limits.PAST_SECONDS * 1_000_000:
@@ -328,13 +332,7 @@ def _tags(tags: Any, given: dict[str, Any]) -> None:
         raise _Refusal("too_many_tags", "metadata.tags", f"at most {limits.TAG_KEYS} keys")
     kept: list[str] = []
     for key, value in tags.items():
-        if not _is_tag_key(key):
-            raise _Refusal("invalid_tag_key", "metadata.tags", "a key is 1 to 64 of A-Z a-z 0-9 _ . -")
-        text = value if isinstance(value, str) else _tag_text(value, key)
-        if len(text) > limits.TAG_VALUE_CHARS:
-            raise _Refusal("too_long", f"metadata.tags.{key}", f"at most {limits.TAG_VALUE_CHARS} characters")
-        if "\0" in text:
-            raise _Refusal("nul_character", f"metadata.tags.{key}", "NUL is not taken here")
+        text = _tag(key, value)
         if key == "userId":
             given["user_id"] = text
         elif text:
@@ -342,6 +340,17 @@ def _tags(tags: Any, given: dict[str, Any]) -> None:
     if kept:
         kept.sort()
         given["tags"] = tuple(kept)
+
+
+def _tag(key: str, value: Any) -> str:
+    if not _is_tag_key(key):
+        raise _Refusal("invalid_tag_key", "metadata.tags", "a key is 1 to 64 of A-Z a-z 0-9 _ . -")
+    text = value if isinstance(value, str) else _tag_text(value, key)
+    if len(text) > limits.TAG_VALUE_CHARS:
+        raise _Refusal("too_long", f"metadata.tags.{key}", f"at most {limits.TAG_VALUE_CHARS} characters")
+    if "\0" in text:
+        raise _Refusal("nul_character", f"metadata.tags.{key}", "NUL is not taken here")
+    return text
 
 
 @lru_cache(1_024)  # senders use the same few
@@ -390,3 +399,62 @@ _READERS: dict[str, _Reader] = {
     **dict.fromkeys(_CONTENT, _content),
 }  # fmt: skip
 FIELDS = frozenset(_READERS)
+
+
+# --- events that somebody else's emitter made of spans: it cannot be told to send less, and its numbers must survive
+
+_LABELS = frozenset(
+    {"name", "provider", "model", "agent", "operation", "tool_name", "finish_reason", "error_code"}
+)  # shown, and cut
+
+
+def salvage(value: dict[str, Any], at: int, index: int, now: int, flags: tuple[str, ...] = ()) -> Event | Rejected:
+    """An event of these fields, which began at unix us `at`. Only that time refuses it: what else breaks a rule is left out, a label
+    that is too long is cut, content that makes the event too large goes, the largest first; the flag `shortened` says so.
+
+    `value` has an id that is one; it is consumed.
+    """
+    try:
+        given: dict[str, Any] = {"id": value.pop("id"), "type": "llm", "timestamp": _near_now(at, now)}
+    except _Refusal as refusal:
+        return Rejected(index, None, refusal.code, refusal.detail, "")
+    metadata = value.pop("metadata", None) or {}
+    tags, fits = _fitting_tags(metadata.pop("tags", None) or {})
+    told = {**value, "metadata": {**metadata, "tags": tags}}
+    for name, item in told.items():
+        try:
+            _READERS[name](item, name, given)
+        except _Refusal:
+            fits = False
+            if name in _LABELS and isinstance(item, str):
+                given[name] = item.replace("\0", "\ufffd")[: _STRINGS[name]]
+    if not _shrink(given) or not fits:
+        flags = (*flags, "shortened")
+    if flags:
+        given["flags"] = flags
+    return Event(**given)
+
+
+def _fitting_tags(tags: dict[str, Any]) -> tuple[dict[str, str], bool]:
+    """Those that keep the rules, the first so many, and whether these are all. A value is never cut: it would be another's."""
+    kept: dict[str, str] = {}
+    for key, value in tags.items():
+        if len(kept) == limits.TAG_KEYS:
+            break
+        try:
+            kept[key] = _tag(key, value)
+        except _Refusal:
+            continue
+    return kept, len(kept) == len(tags)
+
+
+def _shrink(given: dict[str, Any]) -> bool:
+    """Leave content out until the rest fits into an event; whether nothing had to go."""
+    sizes = {name: len(bytes(given[name])) for name in (*_CONTENT, "metadata") if name in given}
+    room = limits.EVENT_BYTES - limits.SPAN_REST_BYTES
+    if sum(sizes.values()) <= room:
+        return True
+    while sum(sizes.values()) > room:
+        largest = max(sizes, key=lambda name: sizes[name])
+        del sizes[largest], given[largest]
+    return False
