@@ -1,5 +1,6 @@
 # make up      run the product on this machine        make test    run the tests
 # make check   style, types, layers                   make bench B=B1
+# make examples                                         the apps in examples/, each on its own server, asked by several users at once
 # make fuzz SECONDS=60                                  bytes nobody wrote, to the decoder and the query parameters
 # make faults [FAULT=9] [SEED=7] [SECONDS=60]           every fault, or one, on real parts; an hour for all
 # make soak [MINUTES=60] [SEED=5]                       random faults, several at once, for as long as asked
@@ -7,7 +8,7 @@
 # make crash-points [SEED=1]                            ClickHouse killed before each file operation of an insert
 # make compare-delivery [SEED=1] [SECONDS=50]           lost and doubled, beside writers that do less
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check format bench faults soak model crash-points compare-delivery fuzz lock
+.PHONY: help setup up test examples check format bench faults soak model crash-points compare-delivery fuzz lock
 
 PYTHON ?= python3
 VENV := .venv
@@ -44,6 +45,9 @@ up: setup
 test: setup
 	@$(BIN)/python -m pytest
 	@$(NPM) test --silent
+
+examples: setup
+	@$(BIN)/python -m pytest tests/examples
 
 check: setup
 	@$(BIN)/ruff format --check .

@@ -15,7 +15,7 @@ from collector.rejections import Rejections
 from collector.traces import add_trace_routes
 from pipeline import limits, metrics
 from pipeline.encoding import decompress
-from pipeline.errors import Unavailable
+from pipeline.errors import BadBody, Unavailable
 from pipeline.http import bearer, encoding_of, problems, read_body
 from pipeline.keys import KeyBook, Principal
 from pipeline.log import LogWriter
@@ -81,7 +81,8 @@ class Intake:
         plain = decompress(body, encoding, limits.BODY_BYTES)
         hold.be(len(body) + len(plain))
         received_at = self.clock()
-        parsed = parse_batch(plain, request.headers.get("Content-Type", "application/json"), received_at)
+        kind = request.headers.get("Content-Type", "application/json")
+        parsed = parse_batch(plain, kind, received_at, _cloud_event(request))
         records = [record_of(event, principal, received_at) for event in parsed.events]
         accepted = len(records)
         rejected = self.rejections.due(principal.account, parsed.rejected, received_at)
@@ -108,6 +109,18 @@ def _by_reason(told: dict[str, int]) -> dict[str, int]:
         if count:
             counts[name] = counts.get(name, 0) + count
     return counts
+
+
+def _cloud_event(request: web.Request) -> dict[str, str]:
+    """The attributes of a CloudEvent in binary mode; empty when the body is all there is."""
+    attributes: dict[str, str] = {}
+    for header, value in request.headers.items():
+        if header[:3].lower() == "ce-":
+            name = header[3:].lower()
+            if name in attributes:
+                raise BadBody("an attribute of a CloudEvent twice")
+            attributes[name] = value
+    return attributes
 
 
 def add_collector_routes(app: web.Application, intake: Intake) -> None:

@@ -9,7 +9,7 @@ import codecs
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,6 +18,7 @@ from pipeline import limits
 from pipeline.errors import BadBody, TooLarge, UnsupportedMedia
 
 JSON_TYPES = frozenset({"application/json", ""})
+CLOUD_EVENT, CLOUD_EVENTS = "application/cloudevents+json", "application/cloudevents-batch+json"
 LINE_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
 
 
@@ -59,6 +60,7 @@ _as_many = msgspec.json.Decoder(_Many)
 _as_list = msgspec.json.Decoder(list[msgspec.Raw])
 _as_envelope = msgspec.json.Decoder(_Envelope)
 _glance = msgspec.json.Decoder(_Glance)
+_skip = msgspec.json.Decoder(msgspec.Raw)
 _PLENTY = 64 * limits.BATCH_EVENTS  # commas; with fewer, a list is small enough to be read at once
 
 _LINE = re.compile(rb"[^ \t\r\n][^\n]*")
@@ -67,16 +69,36 @@ _CHARSET = re.compile(r"charset\s*=\s*\"?([\w-]+)", re.IGNORECASE)
 
 def split_body(body: bytes, content_type: str) -> Split:
     """Events of a body. Raises BadBody when nothing can be read, TooLarge, UnsupportedMedia."""
-    kind, _, parameters = content_type.partition(";")
-    kind = kind.strip().lower()
-    charset = _CHARSET.search(parameters)
-    if charset and charset.group(1).lower() not in ("utf-8", "utf8"):
-        raise UnsupportedMedia("bodies are UTF-8")
+    kind = _kind_of_text(content_type)
     if kind in LINE_TYPES:
         return Split(_limited(_lines(body)), {})
+    if kind == CLOUD_EVENT:
+        return _json(body, _one)
+    if kind == CLOUD_EVENTS:
+        return _json(body, _many)
     if kind not in JSON_TYPES:
-        raise UnsupportedMedia("send application/json or application/x-ndjson")
-    return _json(body)
+        raise UnsupportedMedia("send application/json, application/x-ndjson or CloudEvents as JSON")
+    return _json(body, _strict)
+
+
+def whole_body(body: bytes, content_type: str) -> Split:
+    """A body that is one event, whatever its JSON; nothing is an event without fields. Raises as `split_body`."""
+    kind = _kind_of_text(content_type)
+    if kind not in JSON_TYPES and not kind.endswith("+json"):
+        raise UnsupportedMedia("the data of a CloudEvent is JSON here")
+    return _json(body, _whole) if body.strip(b" \t\r\n") else Split([Piece(0, b"{}")], {})
+
+
+def kind_of(content_type: str) -> str:
+    """The media type of a Content-Type, without its parameters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def _kind_of_text(content_type: str) -> str:
+    charset = _CHARSET.search(content_type.partition(";")[2])
+    if charset and charset.group(1).lower() not in ("utf-8", "utf8"):
+        raise UnsupportedMedia("bodies are UTF-8")
+    return kind_of(content_type)
 
 
 # --- NDJSON
@@ -90,8 +112,10 @@ def _lines(body: bytes) -> Iterator[Piece]:
 
 # --- JSON
 
+_Form = Callable[[bytes, bytes], Split]  # what is read, what was sent -> events
 
-def _json(body: bytes) -> Split:
+
+def _json(body: bytes, form: _Form) -> Split:
     text = body.strip(b" \t\r\n")
     if not text:
         raise BadBody("the body is empty")
@@ -100,26 +124,26 @@ def _json(body: bytes) -> Split:
     if text[:1] not in (b"[", b"{"):
         raise BadBody("a JSON object, a list or NDJSON")
     try:
-        return _split(text)
+        return _split(text, form)
     except RecursionError:
         # Rare enough to be measured only now; what is not too deep is read with room to do so.
         if depth(text, limits.BODY_NESTING_LEVELS) > limits.BODY_NESTING_LEVELS:
             raise BadBody("nested too deeply") from None
-        return _with_room(text)
+        return _with_room(text, form)
 
 
-def _with_room(text: bytes) -> Split:
+def _with_room(text: bytes, form: _Form) -> Split:
     allowed = sys.getrecursionlimit()
     sys.setrecursionlimit(allowed + 2 * limits.BODY_NESTING_LEVELS)
     try:
-        return _split(text)
+        return _split(text, form)
     finally:
         sys.setrecursionlimit(allowed)
 
 
-def _split(text: bytes) -> Split:
+def _split(text: bytes, form: _Form) -> Split:
     try:
-        return _strict(text, text)
+        return form(text, text)
     except msgspec.DecodeError:
         pass
     # NaN and lone surrogates are not JSON, but refuse or mend one event, not the body around it.
@@ -127,9 +151,27 @@ def _split(text: bytes) -> Split:
     if strict == text:
         raise BadBody("not JSON")
     try:
-        return _strict(strict, text)
+        return form(strict, text)
     except msgspec.DecodeError:
         raise BadBody("not JSON") from None
+
+
+def _one(strict: bytes, text: bytes) -> Split:
+    """A CloudEvent: whatever its fields, it is the event."""
+    if strict[:1] != b"{":
+        raise BadBody(f"one CloudEvent is an object; a list of them is {CLOUD_EVENTS}")
+    return _whole(strict, text)
+
+
+def _whole(strict: bytes, text: bytes) -> Split:
+    _skip.decode(strict)
+    return Split([Piece(0, text)], {})
+
+
+def _many(strict: bytes, text: bytes) -> Split:
+    if strict[:1] != b"[":
+        raise BadBody(f"a batch of CloudEvents is a list; one of them is {CLOUD_EVENT}")
+    return Split(_pieces(strict, text), {})
 
 
 def _strict(strict: bytes, text: bytes) -> Split:

@@ -28,6 +28,7 @@ AGENT_CHARS = 120
 TAG_KEYS = 32
 TAG_KEY_CHARS = 64
 TAG_VALUE_CHARS = 256
+ATTRIBUTE_CHARS = 1_024  # an attribute of a CloudEvent: most stand in metadata
 METADATA_BYTES = 16 * 1024  # without tags
 TOKENS_MAX = 2**32 - 1
 DURATION_MS = 10**12  # thirty years: above it is no duration

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -30,6 +30,25 @@ class Rejected(msgspec.Struct, frozen=True):
     code: str
     detail: str
     pointer: str
+
+
+class Problem(NamedTuple):
+    """Why an event is not taken: a code of `reasons.REJECTED`, the sender's field (dotted, "" for the whole), a detail."""
+
+    code: str
+    field: str
+    detail: str
+
+
+class Translated(NamedTuple):
+    """An event of another shape in our fields, and what the sender calls each of them."""
+
+    fields: dict[str, Any]
+    sent_as: Callable[[str], str]  # a field of ours, dotted -> the sender's
+    repaired: bool = False  # surrogates inside were mended
+
+
+Translate = Callable[[dict[str, Any]], Translated | Problem | None]  # None: it is an event of ours already
 
 
 class _Named(msgspec.Struct):
@@ -71,8 +90,8 @@ _decode = msgspec.json.Decoder().decode
 _glimpse = msgspec.json.Decoder(_Named).decode
 
 
-def parse_event(raw: bytes, index: int, now: int) -> Event | Rejected:
-    """One event. `now` is unix us: the time of receipt."""
+def parse_event(raw: bytes, index: int, now: int, translate: Translate = lambda _: None) -> Event | Rejected:
+    """One event. `now` is unix us: the time of receipt. `translate` puts other shapes into our fields before they are read."""
     if len(raw) > limits.EVENT_BYTES and least_bytes(raw) > limits.EVENT_BYTES:
         # Never decoded: the objects that a text of 8 MiB spells take a hundred times its bytes.
         return Rejected(index, _glimpsed_id(raw), *_TOO_LARGE, "")
@@ -80,12 +99,27 @@ def parse_event(raw: bytes, index: int, now: int) -> Event | Rejected:
         value, repaired, size = _read(raw)
     except _Refusal as refusal:
         return Rejected(index, None, refusal.code, refusal.detail, "")
+    if size > limits.EVENT_BYTES:
+        return Rejected(index, _id_of(value), *_TOO_LARGE, "")
+    told = translate(value)
+    if isinstance(told, Problem):
+        return Rejected(index, _id_of(value), told.code, told.detail, _pointer(told.field))
     try:
-        if size > limits.EVENT_BYTES:
-            return Rejected(index, _id_of(value), *_TOO_LARGE, "")
-        return _event(value, repaired, now)
+        if told is None:
+            return _event(value, repaired, now)
+        return _event(told.fields, repaired or told.repaired, now)
     except _Refusal as refusal:
-        return Rejected(index, _id_of(value), refusal.code, refusal.detail, _pointer(refusal.field))
+        field = refusal.field if told is None else told.sent_as(refusal.field)
+        return Rejected(index, _id_of(value), refusal.code, refusal.detail, _pointer(field))
+
+
+def read_object(raw: bytes) -> tuple[dict[str, Any], bool] | Problem:
+    """An object that stands inside an event as text, under the rules of the event itself; whether surrogates were mended."""
+    try:
+        value, repaired, _ = _read(raw)
+    except _Refusal as refusal:
+        return Problem(refusal.code, refusal.field, refusal.detail)
+    return value, repaired
 
 
 def _read(raw: bytes) -> tuple[dict[str, Any], bool, int]:
@@ -160,16 +194,21 @@ def _event(value: dict[str, Any], repaired: bool, now: int) -> Event:  # what _r
 
 
 def _unknown(name: str) -> None:
+    raise _Refusal(*unknown_field(name, FIELDS))
+
+
+def unknown_field(name: str, fields: frozenset[str]) -> Problem:
+    """A field that is none of `fields`, with the one that was meant."""
     if not _NAME.fullmatch(name):
-        raise _Refusal("unknown_field", "", "a field with a name that no field has")
-    near = _near(name)
-    raise _Refusal("unknown_field", name, f"no such field{f'; did you mean {near}?' if near else ''}")
+        return Problem("unknown_field", "", "a field with a name that no field has")
+    near = _near(name, fields)
+    return Problem("unknown_field", name, f"no such field{f'; did you mean {near}?' if near else ''}")
 
 
 @lru_cache(1_024)
-def _near(name: str) -> str:
+def _near(name: str, fields: frozenset[str]) -> str:
     """The field that was meant; comparing a thousand names with every field would hold up everybody else."""
-    close = [field for field in FIELDS if abs(len(field) - len(name)) <= 3]
+    close = sorted(field for field in fields if abs(len(field) - len(name)) <= 3)
     return next(iter(difflib.get_close_matches(name, close, 1)), "")
 
 
@@ -369,7 +408,8 @@ def _tag_text(value: Any, key: str) -> str:
 
 def _pointer(field: str) -> str:
     """The field as a JSON pointer; only names that are safe to repeat."""
-    parts = field.split(".") if not field.startswith("metadata.tags.") else ["metadata", "tags", field[14:]]
+    before, tags, key = field.partition("metadata.tags.")
+    parts = [*before.split("."), "metadata", "tags", key] if tags else field.split(".")
     return "".join(f"/{part}" for part in parts if _NAME.fullmatch(part) and not _KEY.match(part)) if field else ""
 
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 from urllib.parse import parse_qsl
 
 from pipeline import limits
+from pipeline.body import CLOUD_EVENT, CLOUD_EVENTS
 from pipeline.encoding import decompress
 from pipeline.errors import PercapitaError
 from pipeline.log import Entry
@@ -32,6 +33,7 @@ KINDS = (
     "application/json", "application/x-ndjson", "", "application/json; charset=utf-8", "application/json; charset=utf-16",
     "text/plain", "APPLICATION/JSON;charset=\"UTF8\"",
 )  # fmt: skip
+DOORS = (CLOUD_EVENT, CLOUD_EVENTS, "application/json", "")
 _CONTEXT = Context(PriceBook())
 
 
@@ -46,9 +48,22 @@ NAMES = frozenset({*names_of(Everything), *FILTERS})
 def decode(data: bytes) -> None:
     """The first byte picks encoding and type, the rest is a body."""
     choice = data[0] if data else 0
-    body, encoding, kind = data[1:], ENCODINGS[choice % 7], KINDS[choice // 7 % 7]
+    _collect(data[1:], ENCODINGS[choice % 7], KINDS[choice // 7 % 7], None)
+
+
+def doors(data: bytes) -> None:
+    """The first byte picks a type that is not ours, or attributes in headers, which are then the first line; the rest is a body."""
+    kind = DOORS[data[0] % len(DOORS)] if data else ""
+    body, attributes = data[1:], None
+    if not kind:
+        line, _, body = body.partition(b"\n")
+        attributes = dict(parse_qsl(line.decode("latin-1"), keep_blank_values=True, encoding="latin-1"))
+    _collect(body, "", kind or "application/json", attributes)
+
+
+def _collect(body: bytes, encoding: str, kind: str, attributes: dict[str, str] | None) -> None:
     try:
-        batch = parse_batch(decompress(body, encoding, limits.BODY_BYTES), kind, NOW)
+        batch = parse_batch(decompress(body, encoding, limits.BODY_BYTES), kind, NOW, attributes)
     except PercapitaError as error:
         assert 400 <= error.status < 500  # noqa: PT017  # the kind of the error is the promise
         return
@@ -101,7 +116,10 @@ WORDS = sorted({
     *FIELDS, *MEASURES, "tags", "userId", "events", "dropped", '{"', '":', "NaN", "Infinity", "-Infinity", "1e999", "\\ud800", "\\u0000",
     "null", "true", "[]", "{}", "llm", "tool", "ok", "error", "minimal", "openai", "anthropic", "gpt-4o", "claude-sonnet-4-5", "prompt_tokens",
     "completion_tokens", "input_tokens", "output_tokens", "input_uncached", "output", "cached_tokens", "prompt_tokens_details",
-    "cache_read_input_tokens", "cache_creation", "2026-11-18T10:00:00Z", "tag.plan=", "window=", "windowDays=", "from=", "to=", "tz=",
+    "cache_read_input_tokens", "cache_creation", "agentId", "durationMs", "outcome", "success", "failed", "pending", "reasoning", "toolExecuted",
+    "tokensBreakdown", "inputBase", "cacheRead", "cache_read", "spanId", "traceId", "toolCalls", "responseText", "privacyLevel", "dedupKey",
+    "openai-sdk", "anthropic-sdk", "specversion", "1.0", "source", "subject", "time", "data", "data_base64", "datacontenttype", "traceparent",
+    "percapita.llm", "2026-11-18T10:00:00Z", "tag.plan=", "window=", "windowDays=", "from=", "to=", "tz=",
     "group_by=", "sort=-", "limit=", "cursor=", "compare=previous", "above=", "q=", "mtd", "last-month", "Asia/Kathmandu", "%00", "%ff",
 })  # fmt: skip
-TARGETS: dict[str, Callable[[bytes], None]] = {"decode": decode, "ask": ask}
+TARGETS: dict[str, Callable[[bytes], None]] = {"decode": decode, "doors": doors, "ask": ask}

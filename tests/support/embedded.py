@@ -43,10 +43,11 @@ class Running:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
-    def post(self, event: Any) -> Any:
+    def post(self, event: Any, **headers: str) -> Any:
         request = urllib.request.Request(f"{self.url}/v1/events", data=json.dumps(event).encode())
         request.add_header("Authorization", f"Bearer {self.keys['ingest']}")
-        request.add_header("Content-Type", "application/json")
+        for name, value in {"Content-Type": "application/json", **headers}.items():
+            request.add_header(name, value)
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
