@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from tests.emitters.environments import BUILT, NAMES, ROOT, python_of
 from tests.emitters.recorder import Recorder
-from tests.emitters.run import as_json, drive
+from tests.emitters.run import Done, as_json, drive
 from tests.support.providers import ProviderServer
 
 CAPTURED = Path(__file__).parent / "captured"
@@ -27,24 +28,29 @@ _NUMBERS = re.compile(r"(\"(?:_response_ms|litellm_overhead_time_ms|callback_dur
 _HTTP_DATE = re.compile(r"\w{3}, \d\d \w{3} 20\d\d \d\d:\d\d:\d\d GMT")
 
 
-def capture(name: str) -> list[Any]:
-    """The bodies that an emitter sends for all of its calls, one export a call, normalised. Raises NotBuilt."""
+def capture(name: str) -> tuple[list[Any], list[Done]]:
+    """The bodies that an emitter sends for all of its calls, one export a call, and those calls, normalised. Raises NotBuilt."""
     with Recorder() as recorder, ProviderServer() as provider:
-        drive(name, to=recorder.url, key="key", provider=provider.url, flush_each=True)
+        done = drive(name, to=recorder.url, key="key", provider=provider.url, flush_each=True)
         bodies = [sent.body for sent in recorder.sent if sent.path.endswith("/v1/traces")]
-    return normalised(as_json(python_of(name), bodies), name)
+    return normalised(as_json(python_of(name), bodies), done, name)
 
 
-def load(name: str) -> list[Any]:
-    """The golden bodies of an emitter."""
-    found: list[Any] = json.loads((CAPTURED / f"{name}.json").read_text())
-    return found
+def load(name: str) -> tuple[list[Any], list[Done]]:
+    """The golden bodies of an emitter, and the calls they tell of."""
+    calls = json.loads((CAPTURED / f"{name}.calls.json").read_text())
+    return json.loads((CAPTURED / f"{name}.json").read_text()), [Done(**call) for call in calls]
 
 
-def normalised(bodies: list[Any], name: str) -> list[Any]:
-    times = sorted({int(value) for body in bodies for value in _values(body, _TIMES)})
-    made = _Normal(name, {time: START + rank * 1_000_000 for rank, time in enumerate(times)})
-    return [made.value(body) for body in bodies]
+def normalised(bodies: list[Any], done: list[Done], name: str) -> tuple[list[Any], list[Done]]:
+    edges = {edge * 1000 for call in done for edge in (call.start, call.end)}
+    times = sorted({int(value) for body in bodies for value in _values(body, _TIMES)} | edges)
+    ranked = {time: START + rank * 1_000_000 for rank, time in enumerate(times)}
+    made = _Normal(name, ranked)
+    calls = [
+        replace(call, start=ranked[call.start * 1000] // 1000, end=ranked[call.end * 1000] // 1000) for call in done
+    ]
+    return [made.value(body) for body in bodies], calls
 
 
 class _Normal:
@@ -78,7 +84,9 @@ class _Normal:
         if key == "server.port":
             return {"key": key, "value": {"intValue": "8000"}}
         if _LENGTHS.search(key):
-            fixed = {"doubleValue": 0.5} if "doubleValue" in value else {"stringValue": '"2026-11-18T08:26:40.000000Z"'}
+            fixed = (
+                {"doubleValue": 0.001} if "doubleValue" in value else {"stringValue": '"2026-11-18T08:26:40.000000Z"'}
+            )
             return {"key": key, "value": fixed if "intValue" not in value else {"intValue": "5"}}
         if key in ("exception.stacktrace", "error.stack_trace"):
             return {"key": key, "value": {"stringValue": self._text(_short(value["stringValue"]))}}
@@ -127,8 +135,9 @@ def written(value: Any, depth: int = 0) -> str:
 
 def main() -> None:
     for name in sys.argv[1:] or NAMES:
-        bodies = capture(name)
+        bodies, calls = capture(name)
         (CAPTURED / f"{name}.json").write_text(written(bodies) + "\n")
+        (CAPTURED / f"{name}.calls.json").write_text(written([asdict(call) for call in calls]) + "\n")
         print(name, len(bodies), "bodies")
 
 

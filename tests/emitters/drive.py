@@ -1,6 +1,6 @@
 """Runs one emitter: `python -m tests.emitters.drive NAME --to URL --key KEY --provider URL`, by the Python of its environment.
 
-Tells what it did, a JSON line a call: its case, the trace it was in, when (unix us), and how it ended.
+Tells what it did, a JSON line a call: its case, when (unix us), and how it ended.
 """
 
 from __future__ import annotations
@@ -47,7 +47,6 @@ def _one(emitter: Any, case: Case) -> dict[str, Any]:
     made: dict[str, Any] = {"case": case.name, "start": time.time_ns() // 1000, "ended": "ok"}
     try:
         with emitter.block(case):
-            made["trace_id"] = _trace_id()
             emitter.perform(case)
     except NotOffered:
         made["ended"] = "not offered"
@@ -55,12 +54,6 @@ def _one(emitter: Any, case: Case) -> dict[str, Any]:
         made["ended"] = type(error).__name__
     made["end"] = time.time_ns() // 1000
     return made
-
-
-def _trace_id() -> str:
-    from opentelemetry import trace
-
-    return format(trace.get_current_span().get_span_context().trace_id, "032x")
 
 
 if __name__ == "__main__":

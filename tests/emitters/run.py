@@ -18,7 +18,6 @@ class Done:
     start: int
     end: int
     ended: str
-    trace_id: str = ""
 
 
 def drive(name: str, *, to: str, key: str, provider: str, flush_each: bool = False) -> list[Done]:
@@ -30,7 +29,13 @@ def drive(name: str, *, to: str, key: str, provider: str, flush_each: bool = Fal
     # Where each call is exported by itself, no timer may split what belongs together.
     patient = {"OTEL_BSP_SCHEDULE_DELAY": "60000"} if flush_each else {}
     ran = subprocess.run(
-        command, cwd=ROOT, env=environment() | patient, capture_output=True, text=True, timeout=240, check=False
+        command,
+        cwd=ROOT,
+        env=environment() | patient | {"PYTHONPATH": str(ROOT / "sdk" / "python" / "src")},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
     if ran.returncode:
         raise RuntimeError(f"the driver of {name} failed:\n{ran.stderr[-4000:]}")

@@ -38,7 +38,7 @@ class Emitter:
             "metadata": {**TAGS, "case": case.name}, "num_retries": 0, "max_retries": 0,
         }  # fmt: skip
         self._call(case, given)
-        time.sleep(0.3)  # its callbacks run in threads of their own, which nothing waits for
+        time.sleep(0.6)  # its callbacks run in threads of their own, which nothing waits for
 
     @staticmethod
     def _call(case: Case, given: dict[str, Any]) -> None:
@@ -69,4 +69,4 @@ class Emitter:
 
 async def _call_async(given: dict[str, Any]) -> None:
     await litellm.acompletion(**given)
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.6)
