@@ -1,6 +1,7 @@
 # make up      run the product on this machine        make test    run the tests
 # make check   style, types, layers                   make bench B=B1
 # make examples                                         the apps in examples/, each on its own server, asked by several users at once
+# make emitters                                         real instrumentations make their calls; each is compared with the truth
 # make fuzz SECONDS=60                                  bytes nobody wrote, to the decoder and the query parameters
 # make faults [FAULT=9] [SEED=7] [SECONDS=60]           every fault, or one, on real parts; an hour for all
 # make soak [MINUTES=60] [SEED=5]                       random faults, several at once, for as long as asked
@@ -8,7 +9,7 @@
 # make crash-points [SEED=1]                            ClickHouse killed before each file operation of an insert
 # make compare-delivery [SEED=1] [SECONDS=50]           lost and doubled, beside writers that do less
 .DEFAULT_GOAL := help
-.PHONY: help setup up test examples check format bench faults soak model crash-points compare-delivery fuzz lock
+.PHONY: help setup up test examples check format bench faults soak model crash-points compare-delivery fuzz emitters lock
 
 PYTHON ?= python3
 VENV := .venv
@@ -66,6 +67,10 @@ bench: setup
 fuzz: setup
 	@test -d .build/fuzz/atheris || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --target .build/fuzz -r requirements-fuzz.lock
 	@PYTHONPATH=.build/fuzz $(BIN)/python -m tests.fuzz $(or $(SECONDS),60)
+
+emitters: setup
+	@$(BIN)/python -m tests.emitters.environments
+	@EMITTERS=true $(BIN)/python -m pytest -n 2 tests/emitters
 
 faults: setup
 	@$(BIN)/python -m tests.faults $(if $(FAULT),--fault $(FAULT)) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.emitters.environments import NotBuilt, python_of
 from tests.support import kafka
 from tests.support.disks import can_mount
 
@@ -68,6 +69,16 @@ def need_dashboard() -> None:
     """The dashboard, built."""
     if not (ROOT / "dashboard" / "dist" / "index.html").exists():
         without("the dashboard is not built: make setup builds it")
+
+
+def need_emitter(name: str) -> None:
+    """The environment of an emitter, built where CI is true or EMITTERS asks for it (`make emitters`)."""
+    if not in_ci() and not os.environ.get("EMITTERS"):
+        _without(f"the packages of {name} were not run, only what they sent before: make emitters runs them")
+    try:
+        python_of(name)
+    except NotBuilt as reason:
+        _without(f"nothing is proved of the packages of {name}: {reason}")
 
 
 def in_ci() -> bool:

@@ -1,0 +1,35 @@
+"""Percapita's own SDK: `wrap` once, `with_trace` around each request. Not OpenTelemetry: its events go to /v1/events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import anthropic
+import openai
+import percapita
+
+from tests.emitters.calls import Clients
+from tests.emitters.cases import TAGS, Case
+
+PROVIDERS = ("openai", "anthropic")
+
+
+class Emitter:
+    def __init__(self, to: str, key: str, provider: str) -> None:
+        percapita.configure(key, to)
+        clients = Clients(provider, openai, anthropic)
+        for name in ("openai", "async_openai", "anthropic", "async_anthropic"):
+            setattr(clients, name, percapita.wrap(getattr(clients, name)))
+        self.perform = clients.perform
+
+    @contextmanager
+    def block(self, case: Case) -> Iterator[None]:
+        with percapita.with_trace(tags={**TAGS, "userId": case.user, "case": case.name}, name=case.name):
+            yield
+
+    def flush(self) -> None:
+        percapita.flush(10)
+
+    def end(self) -> None:
+        percapita.shutdown()
