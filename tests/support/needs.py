@@ -74,11 +74,11 @@ def need_dashboard() -> None:
 def need_emitter(name: str) -> None:
     """The environment of an emitter, built where CI is true or EMITTERS asks for it (`make emitters`)."""
     if not in_ci() and not os.environ.get("EMITTERS"):
-        _without(f"the packages of {name} were not run, only what they sent before: make emitters runs them")
+        without(f"the packages of {name} were not run, only what they sent before: make emitters runs them")
     try:
         python_of(name)
     except NotBuilt as reason:
-        _without(f"nothing is proved of the packages of {name}: {reason}")
+        without(f"nothing is proved of the packages of {name}: {reason}")
 
 
 def in_ci() -> bool:
