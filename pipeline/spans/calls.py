@@ -165,8 +165,7 @@ class _Groups:
                 path.append(at)
                 at = self._at.get(self._told[at].span.parent_id)
             above = -1 if at is None else depths[at]
-            for level, one in enumerate(reversed(path), above + 1):
-                depths[one] = level
+            depths.update({one: level for level, one in enumerate(reversed(path), above + 1)})
         return depths
 
     def _join_to(self, over: int, below: list[int]) -> None:
