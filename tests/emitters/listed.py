@@ -91,11 +91,7 @@ GAPS: dict[str, tuple[Gap, ...]] = {
         Gap("tier", ("messages-*",)),
     ),
     "percapita": (
-        Gap("session"),
-        Gap("call", ("*-parse", "embeddings-*", "messages-helper", "beta-*")),
-        Gap("its count", ("chat-abandoned",), (("input_uncached", 0), ("output", 4))),
-        Gap("its count", ("messages-abandoned",), (("output", 3),)),
-        Gap("usage", ("messages-error-in-stream",)),
-        Gap("dated model", ("messages-error-in-stream",)),
+        Gap("its count", ("chat-abandoned",), (("input_uncached", 16), ("output", 4))),
+        Gap("its count", _ENDED_EARLY, (("output", 3),)),
     ),
 }  # fmt: skip

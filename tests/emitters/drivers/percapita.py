@@ -10,7 +10,7 @@ import openai
 import percapita
 
 from tests.emitters.calls import Clients
-from tests.emitters.cases import TAGS, Case
+from tests.emitters.cases import SESSION, TAGS, Case
 
 PROVIDERS = ("openai", "anthropic")
 
@@ -25,7 +25,9 @@ class Emitter:
 
     @contextmanager
     def block(self, case: Case) -> Iterator[None]:
-        with percapita.with_trace(tags={**TAGS, "userId": case.user, "case": case.name}, name=case.name):
+        with percapita.with_trace(
+            tags={**TAGS, "userId": case.user, "case": case.name}, name=case.name, session_id=SESSION
+        ):
             yield
 
     def flush(self) -> None:
