@@ -91,7 +91,7 @@ class _Pair(Struct):
 _request = msgspec.json.Decoder(_Request).decode
 _span = msgspec.json.Decoder(_Span).decode
 _any_value = msgspec.json.Decoder(_AnyValue | None).decode
-_OBJECT = re.compile(rb'"(?:[^"\\]|\\.)*+"|\{', re.DOTALL)
+_PART = re.compile(rb'"(?:[^"\\]|\\.)*+"|[{,]', re.DOTALL)
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)", re.DOTALL
 )
@@ -132,16 +132,17 @@ def answer(rejected: int, message: str) -> bytes:
 
 
 def _count_objects(body: bytes) -> None:
-    """Objects are what decoding costs memory for; braces inside texts are none, so they are looked at only when there are many."""
+    """Objects and elements are what decoding costs memory for. Those that texts spell are none: looked at only when there are many."""
     most = limits.OTLP_OBJECTS
-    if body.count(b"{") <= most:
+    if body.count(b"{") <= most and body.count(b",") <= 2 * most:
         return
-    objects = 0
-    for found in _OBJECT.finditer(body):
-        if found.end() - found.start() == 1:
-            objects += 1
-            if objects > most:
-                raise TooLarge(f"at most {most} spans, attributes and values")
+    objects = commas = 0
+    for found in _PART.finditer(body):
+        at = body[found.start()]
+        objects += at == 0x7B
+        commas += at == 0x2C
+        if objects > most or commas > 2 * most:
+            raise TooLarge(f"at most {most} spans, attributes and values")
 
 
 def _decoded(body: bytes) -> tuple[_Request, bool]:
@@ -151,7 +152,7 @@ def _decoded(body: bytes) -> tuple[_Request, bool]:
         return _request(text), text is not body
     except _ERRORS:
         pass
-    mended = _ESCAPE.sub(_mend, text)
+    mended = _mend(text)
     if mended == body:
         raise BadBody("not an OTLP message in JSON")
     try:
@@ -160,9 +161,13 @@ def _decoded(body: bytes) -> tuple[_Request, bool]:
         raise BadBody("not an OTLP message in JSON") from None
 
 
-def _mend(escape: re.Match[bytes]) -> bytes:
-    """A lone surrogate becomes U+FFFD, as in events."""
-    return b"\\ufffd" if escape.end() - escape.start() == 6 else escape.group()
+def _mend(text: bytes) -> bytes:
+    """Lone surrogates become U+FFFD, as in events; in place, there may be a million."""
+    mended = bytearray(text)
+    for escape in _ESCAPE.finditer(text):
+        if escape.end() - escape.start() == 6:
+            mended[escape.start() : escape.end()] = b"\\ufffd"
+    return bytes(mended)
 
 
 def _read(raw: Raw, resource: Attributes, scope: str, mended: bool) -> Span | Unreadable:
@@ -200,12 +205,12 @@ def _number(given: float | str | None) -> int:
 
 
 def _attributes(given: list[_KeyValue] | None, *, every: bool = False) -> Attributes:
-    found: dict[str, Value] = {}
-    for pair in given or ():
-        key = pair.key or ""
-        if every or wanted(key):
-            found[key] = None if pair.value is UNSET else _plain(_any_value(pair.value), 0)
-    return found
+    return {
+        key: None if pair.value is UNSET else _plain(_any_value(pair.value), 0)
+        for pair in given or ()
+        for key in (pair.key or "",)
+        if every or wanted(key)
+    }
 
 
 def _plain(value: _AnyValue | None, level: int) -> Value:

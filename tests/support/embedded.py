@@ -51,6 +51,14 @@ class Running:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
+    def post_spans(self, body: bytes, kind: str, path: str = "/v1/traces") -> bytes:
+        request = urllib.request.Request(f"{self.url}{path}", data=body)
+        request.add_header("Authorization", f"Bearer {self.keys['ingest']}")
+        request.add_header("Content-Type", kind)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            found: bytes = answer.read()
+            return found
+
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*COMMAND, *arguments, "--data", str(self.data)],
