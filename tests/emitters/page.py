@@ -30,6 +30,10 @@ provider served, priced by the price package; each call must be one event that e
 
 `=`: equal to the truth in every call that has it. `12/14`: equal in so many, and of the others not sent, or not told apart from input; the
 list below says which. `not sent`: of no call. `-`: the emitter makes no call that has it. A call without usage is `unpriced`, never free.
+
+User, session and tags are checked as each emitter's users name them: on every span (anthropic-sdk, otel-genai: OpenTelemetry's baggage
+processor), by the emitter's own means (openinference, traceloop, langfuse, logfire), or on the request's own span alone (otel-v2, openlit;
+litellm's session and tags). The last is found for calls that are exported together with that span, not for those exported before it.
 """
 
 
