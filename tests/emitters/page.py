@@ -28,8 +28,12 @@ What Percapita makes of real instrumentations, made of the lists that `tests/emi
 emitters`): every call once plainly, as a stream, by each helper, with every token class and tier, and failing. The truth is what the
 provider served, priced by the price package; each call must be one event that equals it to the last digit.
 
-`=`: equal to the truth in every call that has it. `12/14`: equal in so many; the list below says which calls lack what. `not sent`: the
-emitter sends it for no call. `-`: the emitter makes no call that has it.
+`=`: equal to the truth in every call that has it. `12/14`: equal in so many, and of the others not sent, or not told apart from input; the
+list below says which. `not sent`: of no call. `-`: the emitter makes no call that has it. A call without usage is `unpriced`, never free.
+
+User, session and tags are checked as each emitter's users name them: on every span (anthropic-sdk, otel-genai: OpenTelemetry's baggage
+processor), by the emitter's own means (openinference, traceloop, langfuse, logfire), or on the request's own span alone (otel-v2, openlit;
+litellm's session and tags). The last is found for calls that are exported together with that span, not for those exported before it.
 """
 
 
@@ -48,17 +52,19 @@ def text() -> str:
 
 def cells(name: str) -> list[str]:
     """One for each column."""
+    pairs = [
+        (expected(case, _AT, ())[0], None if _unsent(name, case) else expected(case, _AT, GAPS[name])[0])
+        for case in _cases(name)
+    ]
     found = []
     for fields in COLUMNS.values():
-        equal = having = 0
-        for case in _cases(name):
-            truth, _ = expected(case, _AT, ())
-            told = None if _unsent(name, case) else expected(case, _AT, GAPS[name])[0]
-            if any(getattr(truth, field) != getattr(_EMPTY, field) for field in fields):
-                having += 1
-                equal += told is not None and all(getattr(told, field) == getattr(truth, field) for field in fields)
+        having = [pair for pair in pairs if any(getattr(pair[0], field) != getattr(_EMPTY, field) for field in fields)]
+        equal = sum(
+            told is not None and all(getattr(told, field) == getattr(truth, field) for field in fields)
+            for truth, told in having
+        )
         found.append(
-            "-" if not having else "=" if equal == having else "not sent" if not equal else f"{equal}/{having}"
+            "-" if not having else "=" if equal == len(having) else f"{equal}/{len(having)}" if equal else "not sent"
         )
     return found
 

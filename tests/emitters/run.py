@@ -26,8 +26,8 @@ def drive(name: str, *, to: str, key: str, provider: str, flush_each: bool = Fal
         str(python_of(name)), "-m", "tests.emitters.drive", name, "--to", to, "--key", key, "--provider", provider,
         *(["--flush-each"] if flush_each else []),
     ]  # fmt: skip
-    # Where each call is exported by itself, no timer may split what belongs together.
-    patient = {"OTEL_BSP_SCHEDULE_DELAY": "60000"} if flush_each else {}
+    # No timer may split a request: what only its own span names, the user above all, is known in the same export alone.
+    patient = {"OTEL_BSP_SCHEDULE_DELAY": "60000"}
     ran = subprocess.run(
         command,
         cwd=ROOT,

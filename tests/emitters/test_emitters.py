@@ -23,6 +23,7 @@ from tests.emitters.captures import START, capture, load
 from tests.emitters.cases import BY_NAME, CASES, Case
 from tests.emitters.compare import events_of, send, shifted, wrong
 from tests.emitters.environments import NAMES, OURS, ROOT
+from tests.emitters.gaps import Gap
 from tests.emitters.listed import GAPS
 from tests.emitters.run import drive
 from tests.emitters.truth import served_usage
@@ -58,7 +59,11 @@ def test_what_an_emitter_sent_becomes_one_event_a_call_as_the_call_was(name: str
     assert [answer for answer in answers if answer.get("partialSuccess")] == []
     later = (to - START) // 1000
     done = [replace(call, start=call.start + later, end=call.end + later) for call in calls]
-    assert wrong(done, events_of(running, to // 1000, (to + _MINUTE_NS) // 1000), GAPS[name]) == []
+    events = events_of(running, to // 1000, (to + _MINUTE_NS) // 1000)
+    assert wrong(done, events, GAPS[name]) == []
+    for gap in GAPS[name]:
+        assert wrong(done, events, [other for other in GAPS[name] if other != gap]), f"{gap} is listed in vain"
+    assert wrong(done, events, [*GAPS[name], Gap("user")]), "a gap that is not there must be told"
 
 
 @pytest.mark.parametrize("name", [OURS, *NAMES])
