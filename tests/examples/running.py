@@ -129,7 +129,7 @@ def told(product: Running, user: str) -> Spent | None:
     return row and Spent(Decimal(row["spend"] or 0), row["tokens"], row["calls"], row["traces"])
 
 
-def told_in_time(product: Running, expected: dict[str, Spent], seconds: float = 20) -> dict[str, Spent | None]:
+def told_in_time(product: Running, expected: dict[str, Spent], seconds: float = 60) -> dict[str, Spent | None]:
     """What the API tells of these users once it is what is expected, or when the time is up."""
     deadline = time.monotonic() + seconds
     while True:
