@@ -66,7 +66,7 @@ def run(scale: float) -> None:
 
 
 def _python_of(name: str) -> Path:
-    from tests.emitters.environments import python_of  # type: ignore[import-untyped]  # tests have no types of their own
+    from tests.emitters.environments import python_of
 
     found: Path = python_of(name)
     return found
