@@ -158,7 +158,7 @@ def test_a_stream_that_is_broken_off_is_aborted_and_estimated(running: Running, 
     assert (row["estimated_events"], row["calls"]) == (1, 1)
     event = next(e for e in running.get("events?userId=dan")["data"] if e["type"] == "llm")
     assert (event["status"], event["price_status"]) == ("aborted", "estimated")
-    assert event["response"] == "".join(WORDS[:4])
+    assert event["response"] == [{"role": "assistant", "content": "".join(WORDS[:4])}]
 
 
 def test_nested_blocks_keep_the_trace_and_override_tags(running: Running, provider: ProviderServer) -> None:
