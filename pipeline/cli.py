@@ -126,6 +126,17 @@ def accounts_create(
     _print(services.administer(_settings(data=data), data, "create_account", name=name, privacy=privacy), json_)
 
 
+@accounts_app.command("resource-tags")
+def accounts_resource_tags(
+    account: str,
+    names: Annotated[list[str] | None, typer.Argument(help="names of resource attributes; none: no such tags")] = None,
+    data: Data = None,
+    json_: Json = False,
+) -> None:
+    """Which OpenTelemetry resource attributes become tags of the account's spans."""
+    _print(services.administer(_settings(data=data), data, "resource_tags", account=account, names=names or []), json_)
+
+
 @accounts_app.command("list")
 def accounts_list(data: Data = None, json_: Json = False) -> None:
     """List accounts."""

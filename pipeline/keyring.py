@@ -10,10 +10,12 @@ from uuid import uuid4
 
 import msgspec
 
+from pipeline import limits
 from pipeline.errors import BadQuestion, NotFound
 from pipeline.event import Privacy
 from pipeline.keys import SCOPES, Key, make_key
 from pipeline.record import Account
+from pipeline.wire import is_tag_key
 
 _STRICTEST_FIRST: tuple[Privacy, ...] = ("minimal", "standard", "full")
 OVERLAP_SECONDS = 86_400  # how long a key that was rotated is still good
@@ -48,6 +50,19 @@ def create_account(store: KeyStore, name: str, **settings: Any) -> dict[str, Any
     store.put_account(account)
     made = {scope: create_key(store, account.id, scope, f"first {scope} key")["key"] for scope in SCOPES}
     return {"account": account.id, "keys": made}
+
+
+def set_resource_tags(store: KeyStore, account: str, names: Sequence[str]) -> dict[str, Any]:
+    """Which OpenTelemetry resource attributes of its spans become tags: from now on these, and no others."""
+    held = next((a for a in store.accounts() if a.id == account), None)
+    if held is None:
+        raise NotFound("no such account")
+    if len(names) > limits.TAG_KEYS or not all(is_tag_key(name) for name in names):
+        raise BadQuestion(
+            f"at most {limits.TAG_KEYS} names of 1 to {limits.TAG_KEY_CHARS} of A-Z a-z 0-9 _ . -", "names"
+        )
+    store.put_account(msgspec.structs.replace(held, resource_tags=tuple(names)))
+    return {"account": account, "resource_tags": list(names)}
 
 
 def create_key(

@@ -222,6 +222,7 @@ def run_operation(
     operations: dict[str, Callable[..., Any]] = {
         "create_account": lambda name, privacy: keyring.create_account(keys, name, privacy=privacy),
         "list_accounts": lambda: [{"id": a.id, "name": a.name, "privacy": a.privacy} for a in keys.accounts()],
+        "resource_tags": lambda account, names: keyring.set_resource_tags(keys, account, names),
         "create_key": lambda restriction, expires_days, **k: keyring.create_key(
             keys, restriction=keyring.tags_of(restriction), expires_in=expires_days * 86_400, **k
         ),

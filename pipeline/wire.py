@@ -382,7 +382,7 @@ def _tags(tags: Any, given: dict[str, Any]) -> None:
 
 
 def _tag(key: str, value: Any) -> str:
-    if not _is_tag_key(key):
+    if not is_tag_key(key):
         raise _Refusal("invalid_tag_key", "metadata.tags", "a key is 1 to 64 of A-Z a-z 0-9 _ . -")
     text = value if isinstance(value, str) else _tag_text(value, key)
     if len(text) > limits.TAG_VALUE_CHARS:
@@ -393,7 +393,8 @@ def _tag(key: str, value: Any) -> str:
 
 
 @lru_cache(1_024)  # senders use the same few
-def _is_tag_key(key: str) -> bool:
+def is_tag_key(key: str) -> bool:
+    """Whether a tag may have this name."""
     return _NAME.fullmatch(key) is not None
 
 

@@ -41,7 +41,7 @@ def blocks(document: str) -> list[tuple[str, str | None]]:
     return typed
 
 
-@pytest.mark.parametrize("document", ["events.md", "quickstart.md"])
+@pytest.mark.parametrize("document", ["events.md", "opentelemetry.md", "quickstart.md"])
 def test_a_document_does_what_it_says(document: str, running: Running, tmp_path: Path) -> None:
     typed = blocks(document)
     assert sum(printed is not None for _, printed in typed) > 0

@@ -135,3 +135,20 @@ def test_langfuses_users_switch_by_a_url(running: Running) -> None:
     assert running.post_spans(data, PROTOBUF, "/api/public/otel/v1/traces") == b""
     (user,) = [row for row in running.get("users?window=1d")["data"] if row["user_id"] == "langfuse's"]
     assert (user["events"], user["spend"] is not None) == (1, True)
+
+
+def test_resource_attributes_become_tags_when_the_account_asks_for_them(running: Running) -> None:
+    (account,) = json.loads(running.command("accounts", "list", "--json").stdout)
+    told = running.command("accounts", "resource-tags", account["id"], "deployment.environment", "--json")
+    assert json.loads(told.stdout) == {"account": account["id"], "resource_tags": ["deployment.environment"]}
+    refused = running.command("accounts", "resource-tags", account["id"], "no name", "--json")
+    assert (refused.returncode, "Traceback" in refused.stderr) == (1, False)
+    time.sleep(1.1)  # keys are read again once a second
+    now = time.time_ns()
+    (span, *_), _ = CALLS["attributes alone"]
+    resource = (("deployment.environment", "eu"), ("host.name", "h"))
+    running.post_spans(
+        body([span._replace(trace_id=f"{now:032x}", start=now - SECOND, end=now, resource=resource)]), PROTOBUF
+    )
+    rows = running.get("events?window=1d&tag.deployment.environment=eu")["data"]
+    assert [row["tags"] for row in rows] == [{"deployment.environment": "eu"}]

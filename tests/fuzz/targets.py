@@ -21,6 +21,7 @@ from pipeline.process import Context, Finished, decode_all, finish, to_rows
 from pipeline.reasons import REJECTED
 from pipeline.record import Account, from_bytes, to_record
 from pipeline.row import Row
+from pipeline.spans.request import JSON, PROTOBUF, parse_spans
 from pipeline.wire import FIELDS
 from query.parameters import MEASURES, EventQuery, OverviewQuery, UsersQuery, names_of
 from query.question import FIELDS as FILTERS
@@ -119,7 +120,27 @@ WORDS = sorted({
     "cache_read_input_tokens", "cache_creation", "agentId", "durationMs", "outcome", "success", "failed", "pending", "reasoning", "toolExecuted",
     "tokensBreakdown", "inputBase", "cacheRead", "cache_read", "spanId", "traceId", "toolCalls", "responseText", "privacyLevel", "dedupKey",
     "openai-sdk", "anthropic-sdk", "specversion", "1.0", "source", "subject", "time", "data", "data_base64", "datacontenttype", "traceparent",
-    "percapita.llm", "2026-11-18T10:00:00Z", "tag.plan=", "window=", "windowDays=", "from=", "to=", "tz=",
+    "percapita.llm", "2026-11-18T10:00:00Z", "resourceSpans", "scopeSpans", "attributes", "stringValue", "intValue",
+    "gen_ai.operation.name", "gen_ai.usage.input_tokens", "openinference.span.kind", "output.value", "request_data",
+    "tag.plan=", "window=", "windowDays=", "from=", "to=", "tz=",
     "group_by=", "sort=-", "limit=", "cursor=", "compare=previous", "above=", "q=", "mtd", "last-month", "Asia/Kathmandu", "%00", "%ff",
 })  # fmt: skip
-TARGETS: dict[str, Callable[[bytes], None]] = {"decode": decode, "doors": doors, "ask": ask}
+
+
+def otlp(data: bytes) -> None:
+    """The first byte picks the encoding of OTLP, the rest is a body."""
+    kind = PROTOBUF if data[:1] < b"\x80" else JSON
+    try:
+        parsed = parse_spans(data[1:], kind, NOW, ("service.name",))
+    except PercapitaError as error:
+        assert 400 <= error.status < 500  # noqa: PT017  # as above
+        return
+    assert len(parsed.events) + parsed.rejected_spans <= parsed.spans
+    assert all(item.code in REJECTED for item in parsed.rejected)
+    for event in parsed.events:
+        assert from_bytes(to_record(event, Account(id="a"), "full", NOW).value).event == event
+    for privacy in ("full", "standard"):
+        _to_rows([to_record(event, Account(id="a"), privacy, NOW).value for event in parsed.events])
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {"decode": decode, "doors": doors, "otlp": otlp, "ask": ask}

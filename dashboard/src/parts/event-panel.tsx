@@ -83,7 +83,11 @@ export function EventPanel({
           {event.flags.length > 0 && (
             <div>
               <dt>Flags</dt>
-              <dd>{event.flags.join(", ")}</dd>
+              <dd>
+                {event.flags.map((flag) => (
+                  <p key={flag}>{FLAGS[flag] === undefined ? flag : `${flag}: ${FLAGS[flag]}`}</p>
+                ))}
+              </dd>
             </div>
           )}
           <div>
@@ -102,6 +106,17 @@ export function EventPanel({
     </aside>
   );
 }
+
+/** What flags say. */
+const FLAGS: Record<string, string> = {
+  shortened: "something was longer than we keep, and was cut or left out; its numbers are whole",
+  text_repaired: "some text was not Unicode",
+  tier_requested: "the tier that was asked for; which one served is not known",
+  usage_estimated: "the stream ended early, and its tokens are estimated",
+  usage_inconsistent: "its counts contradict each other; they are kept as they were sent",
+  usage_missing: "no token counts came with it",
+  usage_unknown: "its usage object has a shape that nobody knows",
+};
 
 /** How the classes of tokens are called. */
 const CLASSES: Record<string, string> = {
