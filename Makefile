@@ -17,6 +17,8 @@ BIN := $(VENV)/bin
 LOCKED := $(VENV)/.locked
 STAMP := $(VENV)/.set-up
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix dashboard
+# Tests that share nothing and time nothing: two files at a time. The others have the machine to themselves.
+ALONE := tests/core tests/emitters tests/examples tests/fuzz tests/golden tests/model tests/sdk
 PAGES := dashboard/dist/index.html
 PAGE_SOURCES := $(shell find dashboard/src dashboard/public dashboard/scripts dashboard/index.html dashboard/*.json dashboard/*.ts -type f)
 
@@ -44,7 +46,8 @@ up: setup
 	@$(BIN)/percapita up
 
 test: setup
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ALONE)
+	@$(BIN)/python -m pytest $(addprefix --ignore=,$(ALONE))
 	@$(NPM) test --silent
 
 examples: setup

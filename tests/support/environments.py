@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import shutil
 import subprocess
@@ -18,16 +19,22 @@ def environment(name: str, requirements: Path) -> Path:
     folder = _FOLDER / name
     stamp, wanted = folder / "requirements.sha256", hashlib.sha256(requirements.read_bytes()).hexdigest()
     python = folder / "bin" / "python"
-    if python.exists() and stamp.exists() and stamp.read_text() == wanted:
-        return python
+    _FOLDER.mkdir(parents=True, exist_ok=True)
+    with (_FOLDER / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests of one environment may run in several processes
+        if not stamp.exists() or stamp.read_text() != wanted:
+            _build(name, folder, requirements)
+            stamp.write_text(wanted)
+    return python
+
+
+def _build(name: str, folder: Path, requirements: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, capture_output=True)
     done = subprocess.run(
-        [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(requirements)],
+        [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(requirements)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
         said = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "")
         without(f"the environment {name} cannot be built: {said[:200]}")
-    stamp.write_text(wanted)
-    return python
