@@ -96,12 +96,20 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def mended(path: str, query: dict[str, Any]) -> dict[str, Any]:
     """What no schema can say: a zone exists, from lies before to, and both exclude the other ways to name a window; overview has
-    pages only with `group_by`, and sparks not of days or hours."""
+    pages only with `group_by`, names to search only with a key in it, and sparks not of days or hours."""
     if path.endswith("/overview"):
         group = query.get("group_by", "")
         needless = (
-            {"cursor", "limit", "sort"} if not group else {"include"} if group.startswith(("day", "hour")) else set()
+            {"cursor", "limit", "sort", "q"}
+            if not group
+            else {"include"}
+            if group.startswith(("day", "hour"))
+            else set()
         )
+        if group in ("day", "hour"):
+            needless |= {"q"}
+        if "," not in group and query.get("sort", "").removeprefix("-") == "bucket":
+            needless |= {"sort"}
         query = {name: value for name, value in query.items() if name not in needless}
     if query.get("tz", "UTC") not in ZONES:
         query = query | {"tz": "Asia/Kathmandu"}
