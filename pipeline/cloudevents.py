@@ -15,7 +15,8 @@ from urllib.parse import unquote
 from uuid import NAMESPACE_URL, uuid5
 
 from pipeline import limits
-from pipeline.wire import Problem, Translated, read_object
+from pipeline.fields import Problem
+from pipeline.wire import Translated, read_object
 
 _OURS = "percapita."
 _READ = frozenset({"specversion", "subject", "time", "datacontenttype"})  # the others are kept

@@ -13,9 +13,9 @@ import msgspec
 from pipeline import limits
 from pipeline.errors import BadQuestion, NotFound
 from pipeline.event import Privacy
+from pipeline.fields import is_tag_key
 from pipeline.keys import SCOPES, Key, make_key
 from pipeline.record import Account
-from pipeline.wire import is_tag_key
 
 _STRICTEST_FIRST: tuple[Privacy, ...] = ("minimal", "standard", "full")
 OVERLAP_SECONDS = 86_400  # how long a key that was rotated is still good

@@ -6,6 +6,7 @@ ClickHouse over HTTP and chDB in process are the same client class behind two co
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import re
 import threading
@@ -13,6 +14,7 @@ import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from traceback import clear_frames
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 from urllib.parse import urlsplit
 
@@ -35,6 +37,8 @@ _DATA_CODES = frozenset({6, 27, 38, 41, 43, 53, 69, 70, 72, 131, 407, 349})
 THROW_IF_CODE = 395
 TOO_MANY_PARTS_CODE = 252
 _UNANSWERED = "the database did not answer this question"
+# The driver logs a row's error with its stack, which would keep the rows, and raises it as well.
+logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
 
 
 Array = npt.NDArray[np.void]
@@ -191,6 +195,9 @@ class ClickHouse:
             cast("_Once", context).not_after = not_after
             try:
                 client.insert(data=data, context=context)
+            except Exception as error:
+                clear_frames(error.__traceback__)  # as below: one of the driver's holds the error, which holds it
+                raise
             finally:
                 # It names a method of its own, a cycle, and would hold the rows until Python looks for cycles.
                 vars(context).clear()

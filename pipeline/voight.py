@@ -15,7 +15,8 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 import msgspec
 
-from pipeline.wire import FIELDS, Problem, Translated, unknown_field
+from pipeline.fields import FIELDS, Problem, unknown_field
+from pipeline.wire import Translated
 
 _MARKS = frozenset({"agentId", "durationMs", "outcome"})
 _SHARED = frozenset({"timestamp", "type", "model", "metadata"})

@@ -13,9 +13,10 @@ from pipeline.spans.around import Around
 from pipeline.spans.calls import calls_of
 from pipeline.spans.events import describe_call, describe_tool
 from pipeline.spans.roles import kind_of
+from pipeline.spans.salvage import salvage
 from pipeline.spans.span import Spans, Unreadable, problem_of
 from pipeline.spans.told import Told, told_of
-from pipeline.wire import Rejected, salvage
+from pipeline.wire import Rejected
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 _WORST_TOLD = 5  # kinds of refusal that an answer names

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import math
 import subprocess
 import sys
 import time
 import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,25 @@ def test_the_rows_of_an_insert_are_let_go_at_once(store: ClickHouse) -> None:
     finally:
         gc.enable()
     assert events_in(store, "events", "let go") == 200
+
+
+@pytest.mark.parametrize("fault", ["too late", "a wrong value"])
+def test_the_rows_of_an_insert_that_failed_are_let_go_too(store: ClickHouse, fault: str) -> None:
+    made = make_rows("let go failed", 200, 1, NOW - 3_600_000_000, NOW)
+    if fault == "a wrong value":
+        made[100] = made[100]._replace(output=-1)
+    data = [Column(column) for column in columns(made)]
+    held = [weakref.ref(column) for column in data]
+    gc.disable()
+    try:
+        with suppress(StoreError):
+            store.insert("events", Row._fields, data, not_after=0.0 if fault == "too late" else math.inf)
+            pytest.fail("it did not fail")
+        del data
+        assert [name for name, ref in zip(Row._fields, held, strict=True) if ref() is not None] == []
+    finally:
+        gc.enable()
+    assert events_in(store, "events", "let go failed") == 0
 
 
 def test_parameters_are_values_and_never_sql(store: ClickHouse) -> None:

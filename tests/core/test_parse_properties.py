@@ -20,6 +20,7 @@ from pipeline import limits
 from pipeline.body import depth, least_bytes
 from pipeline.encoding import decompress
 from pipeline.errors import BadBody, PercapitaError, TooLarge
+from pipeline.fields import FIELDS
 from pipeline.log import Entry
 from pipeline.parse import parse_batch
 from pipeline.price import PriceBook
@@ -28,7 +29,6 @@ from pipeline.reasons import REJECTED
 from pipeline.record import Account, to_record
 from pipeline.row import Row
 from pipeline.usage import Usage
-from pipeline.wire import FIELDS
 from query.question import Filter, parse_question
 from tests.fuzz.targets import NAMES, TAKES, ask, decode
 

@@ -14,8 +14,7 @@ import pytest
 
 from tests.examples.running import MODEL, Example, jwks_served
 from tests.support.embedded import Running
-from tests.support.environments import environment
-from tests.support.needs import ROOT
+from tests.support.needs import ROOT, need_environment
 from tests.support.providers import ProviderServer
 
 SECRET = "a secret of at least thirty-two bytes"
@@ -32,7 +31,7 @@ class Issuer(NamedTuple):
 
 @pytest.fixture(scope="session")
 def python() -> Path:
-    return environment("examples", ROOT / "examples" / "requirements.txt")
+    return need_environment("examples", ROOT / "examples" / "requirements.txt")
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from pipeline import limits
 from pipeline.body import CLOUD_EVENT, CLOUD_EVENTS
 from pipeline.encoding import decompress
 from pipeline.errors import PercapitaError
+from pipeline.fields import FIELDS
 from pipeline.log import Entry
 from pipeline.parse import parse_batch
 from pipeline.price import PriceBook
@@ -22,7 +23,6 @@ from pipeline.reasons import REJECTED
 from pipeline.record import Account, from_bytes, to_record
 from pipeline.row import Row
 from pipeline.spans.request import JSON, PROTOBUF, parse_spans
-from pipeline.wire import FIELDS
 from query.parameters import MEASURES, EventQuery, OverviewQuery, UsersQuery, names_of
 from query.question import FIELDS as FILTERS
 from query.question import parse_question

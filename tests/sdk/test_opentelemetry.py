@@ -8,15 +8,14 @@ import subprocess
 import textwrap
 from pathlib import Path
 
-from tests.support.environments import environment
-from tests.support.needs import ROOT
+from tests.support.needs import ROOT, need_environment
 
 HERE = Path(__file__).parent
 
 
 def spans(text: str) -> list[dict[str, object]]:
     """Name -> attributes of the spans that a script makes."""
-    python = environment("sdk-newest", HERE / "requirements" / "newest.txt")
+    python = need_environment("sdk-newest", HERE / "requirements" / "newest.txt")
     around = f"""
         import json, percapita, percapita.opentelemetry
         from opentelemetry.sdk.trace import TracerProvider

@@ -15,9 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.environments import environment
 from tests.support.intake import Intake
-from tests.support.needs import ROOT
+from tests.support.needs import ROOT, need_environment
 from tests.support.providers import ProviderServer
 
 HERE = Path(__file__).parent
@@ -32,7 +31,7 @@ def intake() -> Iterator[Intake]:
 @pytest.fixture(scope="module")
 def python() -> str:
     """Of an environment with gunicorn and celery."""
-    return str(environment("sdk-newest", HERE / "requirements" / "newest.txt"))
+    return str(need_environment("sdk-newest", HERE / "requirements" / "newest.txt"))
 
 
 def given(intake: Intake, **more: str) -> dict[str, str]:

@@ -18,9 +18,8 @@ import pytest
 
 from pipeline.usage import CLASSES, Usage, read_usage
 from pipeline.wire import Rejected, parse_event
-from tests.support.environments import environment
 from tests.support.intake import Intake
-from tests.support.needs import ROOT
+from tests.support.needs import ROOT, need_environment
 from tests.support.providers import ProviderServer, Served
 
 HERE = Path(__file__).parent
@@ -59,7 +58,7 @@ class Ran(NamedTuple):
 @pytest.fixture(scope="module", params=["newest", "oldest"])
 def ran(request: pytest.FixtureRequest) -> Iterator[Ran]:
     release = request.param
-    python = environment(f"sdk-{release}", HERE / "requirements" / f"{release}.txt")
+    python = need_environment(f"sdk-{release}", HERE / "requirements" / f"{release}.txt")
     with ProviderServer() as provider, Intake() as intake:
         done = subprocess.run(
             [str(python), str(HERE / "calls.py"), provider.url, intake.url],

@@ -1,4 +1,4 @@
-"""Environments of their own for packages that the product does not need: built once, kept under .build/environments."""
+"""Environments of their own for packages that the product does not need: built once, and anew when their requirements have changed."""
 
 from __future__ import annotations
 
@@ -9,32 +9,40 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.needs import ROOT, without
-
-_FOLDER = ROOT / ".build" / "environments"
+ROOT = Path(__file__).parents[2]
 
 
-def environment(name: str, requirements: Path) -> Path:
-    """The Python of an environment with these requirements; built anew when they have changed. Needs the package index then."""
-    folder = _FOLDER / name
-    stamp, wanted = folder / "requirements.sha256", hashlib.sha256(requirements.read_bytes()).hexdigest()
+class NotBuilt(Exception):
+    """An environment cannot be made here: no index of packages, or no such versions in it."""
+
+
+def built(folder: Path, requirements: Path, *options: str) -> Path:
+    """The Python of the environment in `folder`, made from these requirements with options of pip. Raises NotBuilt.
+
+    Only what is missing needs the package index.
+    """
+    told = hashlib.sha256(requirements.read_bytes()).hexdigest()
+    stamp, wanted = folder / "built", f"{sys.version_info[:2]} {told}"
     python = folder / "bin" / "python"
-    _FOLDER.mkdir(parents=True, exist_ok=True)
-    with (_FOLDER / f"{name}.lock").open("w") as lock:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # tests of one environment may run in several processes
         if not stamp.exists() or stamp.read_text() != wanted:
-            _build(name, folder, requirements)
+            shutil.rmtree(folder, ignore_errors=True)
+            _run(sys.executable, "-m", "venv", str(folder))
+            _run(str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *options,
+                 "-r", str(requirements))  # fmt: skip
             stamp.write_text(wanted)
     return python
 
 
-def _build(name: str, folder: Path, requirements: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, capture_output=True)
-    done = subprocess.run(
-        [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(requirements)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+def environment(name: str, requirements: Path) -> Path:
+    """The Python of one under .build/environments. Raises NotBuilt."""
+    return built(ROOT / ".build" / "environments" / name, requirements)
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     if done.returncode:
-        said = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "")
-        without(f"the environment {name} cannot be built: {said[:200]}")
+        last = done.stderr.strip().splitlines()[-1:] or ["no reason told"]
+        raise NotBuilt(f"{' '.join(command[:4])} ... failed: {last[0][:200]}")

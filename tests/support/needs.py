@@ -8,14 +8,14 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from tests.emitters.environments import NotBuilt, python_of
+from tests.emitters.environments import python_of
 from tests.support import kafka
 from tests.support.disks import can_mount
-
-ROOT = Path(__file__).parents[2]
+from tests.support.environments import ROOT, NotBuilt, environment
 
 
 def need_kafka() -> None:
@@ -55,7 +55,6 @@ def need_chromium() -> str:
         found = _chromium()
     if found is None:
         without("the dashboard's tests need Chromium on PATH")
-    assert found is not None
     return found
 
 
@@ -81,12 +80,20 @@ def need_emitter(name: str) -> None:
         without(f"nothing is proved of the packages of {name}: {reason}")
 
 
+def need_environment(name: str, requirements: Path) -> Path:
+    """The Python of an environment with these requirements."""
+    try:
+        return environment(name, requirements)
+    except NotBuilt as reason:
+        without(f"nothing is proved of {name}: {reason}")
+
+
 def in_ci() -> bool:
     """Whether nothing may be skipped."""
     return os.environ.get("CI", "").lower() in {"1", "true"}
 
 
-def without(reason: str) -> None:
+def without(reason: str) -> NoReturn:
     """What is missing, said: a failure where CI is true, else the reason of a skip."""
     if in_ci():
         pytest.fail(f"{reason}; CI is true, so this is not skipped")
