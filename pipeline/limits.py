@@ -107,6 +107,11 @@ KEPT_SECONDS = 3_600  # and for how long
 KEPT_SETTLED_SECONDS = (
     30  # the sums of what is kept have stood so long before it was read: every rollup and replica has it by then
 )
+EDGE_SECONDS = 120  # of the hour that a rolling window begins in: so long what was read of it holds
+EDGE_EVENTS = 20_000  # in that time, each of which is kept by its instant; with more the edge is read each time
+AHEAD_SECONDS = (
+    60  # an account with events dated behind now is read from raw rows so long, not first from the hour's rollup
+)
 BUDGET_REVIEW_SECONDS = 300  # between the auditor's counts of values per key
 BUDGET_QUERY_SECONDS = 15  # the query service asks for new versions as often
 BUDGET_AGE_SECONDS = 60  # workers apply a version when every query service has seen it

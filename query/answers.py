@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from statistics import median
 from typing import Any
 
 from pipeline import limits
@@ -125,8 +124,8 @@ class Answers(Reader):
         traces = rows.sum()["traces"] if q.search else self.traces_of(q, whole)
         totals = shapes.measures(whole, traces) | {
             "users": len(users),
-            "mean_spend": shapes.money(_rounded(sum(spends, Decimal(0)) / len(spends))) if spends else None,
-            "median_spend": shapes.money(_rounded(Decimal(median(spends)))) if spends else None,
+            "mean_spend": shapes.money(_rounded(spends.mean())),
+            "median_spend": shapes.money(_rounded(spends.median())),
         }
         if q.above:
             totals["users_above"] = len(spends) - bisect_right(spends, Decimal(q.above))
@@ -279,5 +278,5 @@ def _add(held: dict[int, int], counts: dict[int, int]) -> None:
         held[bucket] = held.get(bucket, 0) + count
 
 
-def _rounded(amount: Decimal) -> Decimal:
-    return amount.quantize(Decimal("1e-9"))
+def _rounded(amount: Decimal | None) -> Decimal | None:
+    return None if amount is None else amount.quantize(Decimal("1e-9"))

@@ -50,6 +50,7 @@ from query.replies import Replies
 from query.sessions import Sessions
 from query.site import Site
 from query.sparks import Sparks
+from query.standing import Standings
 from query.stream import Watermarks
 from query.tags import Tags
 from query.traces import Traces
@@ -97,15 +98,15 @@ class QueryService:
         self._entry = Entry(authenticate, sessions, embeds, rate)
         self._keys = [] if keys is None else keys.routes(Entry(keys.authenticate, None, None, rate).admit)
         self._clock = clock
-        self._answers = Answers(store)
+        self._standings = Standings(store)
+        self._answers = Answers(store, self._standings)
         self._tags = Tags(self._answers)
         self._store = store
         self._sparks = Sparks(self._answers)
         self._events = Events(store)
         self._traces = Traces(store, self._events)
-        meta = Meta(store, self._answers, prices.version)
-        self._meta = meta
-        self._watermarks = Watermarks(self._answers, meta, clock)
+        meta = Meta(self._standings, self._answers, prices.version)
+        self._watermarks = Watermarks(self._answers, self._standings, clock)
         self._replies = Replies(meta, clock)
         self._lists = Lists(self._answers, self._sparks, Pages(cursor_secret), self._replies, clock)
         self._prices, self._sessions, self._embeds, self._embedded = prices, sessions, embeds, embedded
@@ -159,7 +160,7 @@ class QueryService:
         if q.format != "json":
             _whole_alone(request)
         elif not q.cursor:
-            self._meta.begin(q)
+            self._standings.begin(q)
         given = sorted((k, v) for k, v in pairs if k != "cursor")
         fingerprint = hashlib.sha256(
             json.dumps([asker.account, list(asker.restriction), request.path, given]).encode()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
 from decimal import Decimal
 from itertools import chain
 from typing import Any, overload
@@ -14,17 +13,11 @@ import pyarrow.compute as pc
 
 from query import shapes
 from query.question import Question
-from query.shapes import EPOCH, Measured
+from query.shapes import Measured
 from query.sql import SUMS
+from query.sums import seen
 
 Answer = dict[str, Any]
-_COLUMNS = pa.schema(
-    [
-        ("user_id", pa.string()),
-        *((name, pa.decimal128(38, 9) if name == "cost" else pa.int64()) for name in SUMS),
-        ("last_seen", pa.int64()),  # unix us
-    ]
-)
 _NO_MONEY = pa.scalar(Decimal(0), pa.decimal128(38, 9))
 _PART = 1_000  # rows made at a time where all are gone through
 _TOKENS = ("input_uncached", "input_cache_read", "input_cache_write", "output")
@@ -37,18 +30,6 @@ class ByUser:
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
-
-    @staticmethod
-    def read(answer: pa.Table) -> ByUser:
-        """The answer of the store to what `sql.measured` asks for by user."""
-        return ByUser(answer.cast(_COLUMNS) if answer.num_columns else _COLUMNS.empty_table())
-
-    def plus(self, other: ByUser) -> ByUser:
-        """The sum of two."""
-        both = pa.concat_tables([self._table, other._table]).group_by("user_id", use_threads=False)
-        found = both.aggregate([*((name, "sum") for name in SUMS), ("last_seen", "max")])
-        names = ["user_id", *(f"{name}_sum" for name in SUMS), "last_seen_max"]
-        return ByUser(found.select(names).rename_columns(_COLUMNS.names).cast(_COLUMNS))
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
@@ -73,13 +54,11 @@ class ByUser:
         if not len(self):
             return shapes.NOTHING
         sums = tuple(pc.sum(self._table[name]).as_py() for name in SUMS)
-        return Measured(sums, _seen(pc.max(self._table["last_seen"]).as_py()))
+        return Measured(sums, seen(pc.max(self._table["last_seen"]).as_py()))
 
-    def spends(self) -> list[Decimal]:
-        """Of each user of whose spend something is known, ascending."""
-        spends = self._table.filter(pc.invert(_unknown(self._table)))["cost"]
-        found: list[Decimal] = spends.take(pc.sort_indices(spends)).to_pylist()
-        return found
+    def spends(self) -> Spends:
+        """Of each user of whose spend something is known."""
+        return Spends(self._table.filter(pc.invert(_unknown(self._table)))["cost"])
 
     def rows(
         self, q: Question, whole: Measured, traces: Mapping[tuple[str], int] | None, tops: Mapping[str, str]
@@ -95,6 +74,37 @@ class ByUser:
         top = pa.array([tops.get(name) for name in names.to_pylist()], pa.string()) if tops else none
         table = table.append_column("top_model", top)
         return UserRows(table.take(_order(q, table)), whole)
+
+
+class Spends(Sequence[Decimal]):
+    """Amounts of money, ascending; each is made when it is asked for."""
+
+    def __init__(self, amounts: pa.ChunkedArray) -> None:
+        self._amounts = amounts.take(pc.sort_indices(amounts))
+
+    def __len__(self) -> int:
+        return len(self._amounts)
+
+    @overload
+    def __getitem__(self, at: int) -> Decimal: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Decimal]: ...
+    def __getitem__(self, at: int | slice) -> Decimal | list[Decimal]:
+        found: Decimal | list[Decimal] = (
+            self._amounts[at].to_pylist() if isinstance(at, slice) else self._amounts[at].as_py()
+        )
+        return found
+
+    def mean(self) -> Decimal | None:
+        """None where there is none."""
+        return pc.sum(self._amounts).as_py() / len(self) if len(self) else None
+
+    def median(self) -> Decimal | None:
+        """The middle one, or half of the two in the middle."""
+        middle = len(self) // 2
+        if len(self) % 2:
+            return self[middle]
+        return (self[middle - 1] + self[middle]) / 2 if len(self) else None
 
 
 class UserRows(Sequence[Answer]):
@@ -166,8 +176,8 @@ class UserRows(Sequence[Answer]):
             strict=True,
         )
         made = []
-        for user, top, traces, seen, own in rows:
-            m = Measured(own, _seen(seen))
+        for user, top, traces, last, own in rows:
+            m = Measured(own, seen(last))
             made.append(
                 {
                     "user_id": user,
@@ -210,7 +220,3 @@ def _unknown(table: pa.Table) -> pa.ChunkedArray:
     """Where nothing is priced and something is not: as `shapes.spend`."""
     unpriced = pc.and_(pc.greater(table["unpriced"], 0), pc.equal(table["priced"], 0))
     return pc.and_(unpriced, pc.equal(table["cost"], _NO_MONEY))
-
-
-def _seen(us: int | None) -> Any:
-    return None if us is None or us <= 0 else EPOCH + timedelta(microseconds=us)

@@ -25,6 +25,8 @@ Answer = dict[str, Any]
 _FIRST_SLICE = windows.HOUR // 4
 # The second half lets the index be used that begins of ids have.
 IN_TRACE = "trace_id = {trace:String} AND substring(trace_id, 1, 8) = substring({trace:String}, 1, 8)"
+# Before rows are read: of twelve thousand blocks one or two have a trace, which the engine otherwise finds out one at a time.
+BY_INDEX = "\nSETTINGS use_skip_indexes_on_data_read = 0"
 _TIES = "toString(id), trace_id"  # the store's own order of UUIDs is another
 _CONTENT = ("error_message", "prompt", "response", "tool_arguments", "tool_result", "logs")
 # Columns that events can be sorted by, as the table names them.
@@ -116,7 +118,7 @@ class Events:
         conditions = Conditions(q)
         where = f"{conditions.where(Span('raw', q.start, q.end))} AND {IN_TRACE}"
         answer = self._store.select(
-            f"SELECT * FROM events AS e WHERE {where} ORDER BY ts, log_offset, sign DESC LIMIT {int(limit)}",
+            f"SELECT * FROM events AS e WHERE {where} ORDER BY ts, log_offset, sign DESC LIMIT {int(limit)}{BY_INDEX}",
             conditions.parameters | {"trace": trace_id},
         )
         return list(answer.dicts())

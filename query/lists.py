@@ -133,9 +133,11 @@ class Lists:
         if q.cursor:
             _, state, as_of, start, end, sums = self._pages.read(q.cursor, fingerprint)
             q = replace(q, window=q.window._replace(start=start, end=end))
-        found = await asyncio.to_thread(source.page, q, as_of, state)
-        if not sums:
-            sums = await asyncio.to_thread(self._sums, q, row is rows.Trace)
+        page = asyncio.to_thread(source.page, q, as_of, state)
+        if sums:
+            found = await page
+        else:
+            found, sums = await asyncio.gather(page, asyncio.to_thread(self._sums, q, row is rows.Trace))
         total, traces = Measured.unpacked(sums["total"]), sums["traces"]
         on_page = len(found["rows"]) if row is rows.Trace else found["sums"]["traces"]
         body = {
@@ -153,10 +155,11 @@ class Lists:
 
     def _sums(self, q: Question, of_traces: bool) -> dict[str, Any]:
         """Of everything that is listed, as a cursor holds it."""
+        untraced = self._aside.submit(self._answers.untraced, q) if of_traces else None
         total, _ = self._answers.sum(q)
         found = {"total": total.packed(), "traces": self._answers.traces_of(q, total)}
-        if of_traces:
-            found["untraced"] = self._answers.untraced(q)
+        if untraced is not None:
+            found["untraced"] = untraced.result()
         if q.compare:
             before, _ = self._answers.sum(q.before())
             found["before"] = shapes.measures(before, self._answers.traces_of(q.before(), before))

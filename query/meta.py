@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from pipeline.store import Store
 from query import shapes
 from query.answers import Answers
 from query.parameters import TAG_KEY
 from query.question import Question
+from query.standing import Standings
 
 _MOST_KNOWN = 10_000
-_STATE = "state"  # in what is noted of a question
-_FARTHEST = 4_102_444_800_000_000
 
 
 def unpriced(answer: dict[str, Any]) -> int:
@@ -30,27 +27,22 @@ def unpriced(answer: dict[str, Any]) -> int:
 class Meta:
     """Asked beside each answer."""
 
-    def __init__(self, store: Store, answers: Answers, price_book: str) -> None:
-        self._store, self._answers = store, answers
+    def __init__(self, standings: Standings, answers: Answers, price_book: str) -> None:
+        self._standings, self._answers = standings, answers
         self._price_book = price_book
-        self._beside = ThreadPoolExecutor(4, "state")
         self._known: dict[
             tuple[Any, ...], list[str]
         ] = {}  # tag keys that were sent, which stay so, by account and scope
 
-    def begin(self, q: Question) -> None:
-        """Ask for the state beside the answer, and not after it: it says no more than what the answer has seen."""
-        q.noted[_STATE] = self._beside.submit(self.state, q)
-
     def of(self, q: Question, as_of: int) -> dict[str, Any]:
         """The `meta` object, without `plan` and `unpriced_events`, which the answer itself knows."""
-        begun: Future[tuple[int | None, bool]] | None = q.noted.pop(_STATE, None)
-        complete, provisional = self.state(q) if begun is None else begun.result()
+        standing = self._standings.of(q)
+        complete = standing.complete
         found: dict[str, Any] = {
             "from": shapes.time(q.start), "to": shapes.time(q.end), "tz": q.tz, "currency": "USD", "as_of": shapes.time(as_of),
             "complete_through": shapes.time(complete),
             "freshness_seconds": None if complete is None else round(max(0, as_of - complete) / 1e6, 3),
-            "provisional": provisional, "price_book": self._price_book, "warnings": self._warnings(q),
+            "provisional": standing.provisional, "price_book": self._price_book, "warnings": self._warnings(q),
         }  # fmt: skip
         if q.compare:
             found["previous"] = {
@@ -58,25 +50,6 @@ class Meta:
                 "to": shapes.time(q.window.previous_end),
             }
         return found
-
-    def state(self, q: Question) -> tuple[int | None, bool]:
-        """The time of receipt (unix us) up to which every partition is stored, None when no worker has said so.
-
-        And whether an hour of the window waits to be audited.
-        """
-        ((through, doubtful),) = self._store.select(
-            """SELECT (
-                SELECT toUnixTimestamp64Micro(min(through)) FROM (
-                    SELECT argMax(complete_through, reported_at) AS through FROM progress
-                    WHERE log_id = (SELECT argMax(log_id, reported_at) FROM progress) GROUP BY log_partition)
-            ), (
-                SELECT count() FROM (SELECT hour, id FROM doubtful_hours
-                    WHERE hour >= toStartOfHour(toDateTime({start:Int64}, 'UTC')) AND hour < toDateTime({end:Int64}, 'UTC')
-                    GROUP BY hour, id HAVING max(cleared) = 0)
-            )""",
-            {"start": max(0, q.start) // 1_000_000, "end": min(q.end, _FARTHEST) // 1_000_000},
-        ).rows
-        return (int(through) if through is not None and through > 0 else None), bool(doubtful)
 
     def _warnings(self, q: Question) -> list[str]:
         """A tag key that the account never sent filters and groups like any other, and is told."""

@@ -6,17 +6,29 @@ from collections.abc import Sequence
 
 from query.question import Question
 from query.sql import Key
-from query.windows import Span, spans
+from query.windows import HOUR, Span, spans
 
 
-def sources(question: Question, keys: Sequence[Key], *, whole_days: bool = True, raw_only: bool = False) -> list[Span]:
+def sources(
+    question: Question,
+    keys: Sequence[Key],
+    *,
+    whole_days: bool = True,
+    raw_only: bool = False,
+    last_hour_whole: bool = False,
+) -> list[Span]:
     """Days where they are whole, hours around them, raw rows where no rollup is exact.
 
-    Hours by tag, a few rows an hour, where neither users nor sets of tags are asked about.
+    Hours by tag, a few rows an hour, where neither users nor sets of tags are asked about. `last_hour_whole`: the hour that the window
+    ends in is read as if it were whole, which is right for as long as it has nothing behind the window's end.
     """
     if raw_only:
         return [Span("raw", question.start, question.end)]
     parts = spans(question.start, question.end)
+    if last_hour_whole and len(parts) > 1 and parts[-1].source == "raw":
+        *parts, edge = parts
+        before = parts.pop() if parts[-1].source == "hours" else edge
+        parts.append(Span("hours", before.start, edge.start + HOUR))
     if without_users(question) and all(key.by_tag for key in keys):
         edges = [span for span in parts if span.source == "raw"]
         hours = [span for span in parts if span.source != "raw"]

@@ -199,7 +199,8 @@ def _window(given: Asked, said: Collection[str], now: int) -> Window:
             raise BadQuestion("before the year 9999", "to")
         window = windows.between(start, end)
         # Nothing was before 1970.
-        return window._replace(previous_start=max(0, window.previous_start), previous_end=max(0, window.previous_end))
+        before = max(0, window.previous_start), max(0, window.previous_end)
+        return Window(window.start, window.end, *before, ends_now="to" not in said)
     if "windowDays" in said:
         if "window" in said:
             raise BadQuestion("either window or windowDays", "windowDays")

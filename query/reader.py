@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from decimal import Decimal
-from typing import Any
+from datetime import UTC
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline import limits
 from pipeline.budgets import OverBudget
 from pipeline.store import Store
-from query import shapes, windows
+from query import shapes, sums, windows
 from query.by_user import ByUser
-from query.closed import Closed
+from query.closed import Closed, Parts, apart
+from query.edge import read as read_edge
 from query.folds import Folds
 from query.plan import foldable, name_of, sliced, sources
 from query.question import Filter, Question
 from query.shapes import NOTHING, Measured
-from query.sql import SUMS, Conditions, Key, Sql, column, distinct_traces, measured, untraced, with_users
+from query.sql import SUMS, UNTRACED, Conditions, Key, Sql, column, distinct_traces, measured, with_users
+from query.standing import Standings
 from query.windows import Span
 
 _MANY = 1 << 62
+T = TypeVar("T")
 Answer = dict[str, Any]
 Traces = dict[tuple[Any, ...], int]  # by key
 # A trace is counted where an event matches these, not where it begins: its events differ in them.
@@ -31,11 +38,15 @@ _SPLITTING = frozenset({"provider", "model", "agent", "status"})
 class Reader:
     """Reads the store for one question after another."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, standings: Standings | None = None) -> None:
+        """`standings`: those that are asked beside an answer for other reasons too."""
         self._store = store
         self._over = OverBudget(store)
-        self._folds, self.closed = Folds(store), Closed(store)
+        self._folds, self.closed = Folds(store), Closed(store, standings or Standings(store))
         self._beside = ThreadPoolExecutor(4, "beside")  # for the open hour, asked while the closed ones are looked up
+        self._ahead: dict[
+            str, float
+        ] = {}  # accounts with events behind now, and until when (monotonic) that is remembered
         self._users: dict[tuple[Any, ...], int] = {}  # of an account's filters, as the last answer had them
         self.raw_alone = False
 
@@ -59,21 +70,43 @@ class Reader:
         raw_only = (
             bucket is not None and not windows.whole_hours(q.start, q.end, windows.zone_of(q.tz))
         ) or self.needs_raw(q, every_tag)
-        read = [*keys, column("user_id")] if users else keys
-        parts = sources(q, read, whole_days=whole_days, raw_only=raw_only)
+        of = [*keys, column("user_id")] if users else keys
         width = len(keys)
-        if users and bucket:
-            found, plan = self._by_bucket(q, keys, parts, bucket, extra or {})
-        else:
-            parts = parts if maps else self._folded(q, read, parts)
-            sql = with_users(q, keys, parts) if users else measured(q, keys, parts, maps=maps, only=only)
-            plan = name_of(parts)
-            found = self._store.select(sql.text, sql.parameters | (extra or {})).rows
-        if maps:
-            return [(row[:width], shapes.read((*row[:-3], row[-1]), width), row[-3], row[-2]) for row in found], plan
-        if users:
-            return [(row[:width], shapes.read(row[:-1], width), int(row[-1])) for row in found], plan
-        return [(row[:width], shapes.read(row, width)) for row in found], plan
+
+        def read(last_hour_whole: bool) -> tuple[list[Any], str]:
+            parts = sources(q, of, whole_days=whole_days, raw_only=raw_only, last_hour_whole=last_hour_whole)
+            if users and bucket:
+                found, plan = self._by_bucket(q, keys, parts, bucket, extra or {})
+            else:
+                parts = parts if maps else self._folded(q, of, parts)
+                sql = with_users(q, keys, parts) if users else measured(q, keys, parts, maps=maps, only=only)
+                plan = name_of(parts)
+                found = self._store.select(sql.text, sql.parameters | (extra or {})).rows
+            if maps:
+                return [
+                    (row[:width], shapes.read((*row[:-3], row[-1]), width), row[-3], row[-2]) for row in found
+                ], plan
+            if users:
+                return [(row[:width], shapes.read(row[:-1], width), int(row[-1])) for row in found], plan
+            return [(row[:width], shapes.read(row, width)) for row in found], plan
+
+        def last_seen(answer: tuple[list[Any], str]) -> int | None:
+            seen = max((row[1].seen for row in answer[0] if row[1].seen is not None), default=None)
+            return None if seen is None else windows.micros(seen.replace(tzinfo=UTC))
+
+        return self._until_now(q, read, last_seen)
+
+    def _until_now(self, q: Question, read: Callable[[bool], T], last_seen: Callable[[T], int | None]) -> T:
+        """What is read where the hour that the window ends in is taken whole, if nothing in it lies behind the window's end; else from its
+        raw rows. The last event that was read says so.
+        """
+        if q.window.ends_now and self._ahead.get(q.account, 0.0) < time.monotonic():
+            found = read(True)
+            last = last_seen(found)
+            if last is None or last < q.end:
+                return found
+            self._ahead[q.account] = time.monotonic() + limits.AHEAD_SECONDS
+        return read(False)
 
     def _by_bucket(
         self, q: Question, keys: Sequence[Key], parts: Sequence[Span], bucket: str, extra: Answer
@@ -87,38 +120,76 @@ class Reader:
             sql = with_users(q, keys, folded)
             return self._store.select(sql.text, sql.parameters | extra).rows
 
-        closed, others = self.closed.apart(parts, (f"{bucket}s",))
-        if not closed:
-            return read(others), name_of(named)
-        found, kept = self.closed.of(q, closed, (*keys, repr(extra)), lambda: read(closed))
-        if others:
-            found = [*found, *read(others)]
+        of = apart(parts, q, (f"{bucket}s",))
+        if not of.closed:
+            return read(of.open), name_of(named)
+        others = [*([of.edge] if of.edge else []), *of.open]
+        later = self._beside.submit(read, others) if others else None
+        found, kept = self.closed.of(q, of._replace(edge=None), (*keys, repr(extra)), lambda: read(of.closed))
+        if later is not None:
+            found = [*found, *later.result()]
         return found, _plan(named, kept=kept)
 
     def _folded(self, q: Question, keys: Sequence[Key], parts: Sequence[Span]) -> list[Span]:
         """The parts, read from folds where these have the answer."""
         return self._folds.of(q, parts, hours=not sliced(q, keys)) if foldable(q, keys) else list(parts)
 
+    def _sums(
+        self,
+        q: Question,
+        keys: Sequence[Key],
+        *,
+        only: Collection[str] = SUMS,
+        extra: Answer | None = None,
+        every_tag: bool = False,
+    ) -> tuple[pa.Table, str]:
+        """Sums by key as columns, and the plan: `kept` is what was read before and still holds."""
+        names = [key.name for key in keys]
+        raw_only = self.needs_raw(q, every_tag)
+        what = (*keys, *q.filters, repr(extra), *only)
+
+        def ask(parts: Sequence[Span], keys: Sequence[Key] = keys) -> pa.Table:
+            sql = measured(q, keys, parts, only=only)
+            answer = self._store.select_table(sql.text, sql.parameters | (extra or {}))
+            return sums.read(answer, [key.name for key in keys])
+
+        def read(last_hour_whole: bool) -> tuple[pa.Table, str]:
+            parts = apart(sources(q, keys, raw_only=raw_only, last_hour_whole=last_hour_whole), q)
+            named: list[Span] = []
+
+            def folded(parts: Sequence[Span]) -> pa.Table:
+                parts = self._folded(q, keys, parts)
+                named.extend(parts)
+                return ask(parts)
+
+            if not parts.closed:
+                return folded(parts.all), name_of(named)
+            rolls = self.closed.rolls(q, parts)
+            edge = parts.edge if rolls else None
+            of = parts if rolls else Parts(parts.closed, None, [*([parts.edge] if parts.edge else []), *parts.open])
+            named.extend(of.open)  # not folded yet
+            later = self._beside.submit(ask, of.open) if of.open else None
+            whole, kept = self.closed.of(q, of, what, lambda: folded(of.closed))
+            pieces = [whole]
+            if edge is not None:
+
+                def by(slot: Key) -> pa.Table:
+                    named.append(edge)
+                    return ask([edge], [*keys, slot])
+
+                held, _ = self.closed.edge(q, of, what, lambda: read_edge(edge, names, whole, by))
+                pieces = held.since(edge.start)
+            if later is not None:
+                pieces.append(later.result())
+            return sums.merged(pieces, names), _plan(named, kept=kept)
+
+        return self._until_now(q, read, lambda found: pc.max(found[0]["last_seen"]).as_py())
+
     def by_user(self, q: Question) -> tuple[ByUser, str]:
-        """Every sum by user, and the plan: `kept` is what was read before and still holds."""
-        keys = [column("user_id")]
-        closed, others = self.closed.apart(sources(q, keys, raw_only=self.needs_raw(q, every_tag=False)))
-
-        def read(parts: Sequence[Span], named: list[Span]) -> ByUser:
-            from_folds = self._folded(q, keys, parts)
-            named.extend(from_folds)
-            sql = measured(q, keys, from_folds)
-            return ByUser.read(self._store.select_table(sql.text, sql.parameters))
-
-        of_closed: list[Span] = []
-        of_others: list[Span] = []
-        if not closed:
-            return read(others, of_others), name_of(of_others)
-        later = self._beside.submit(read, others, of_others) if others else None
-        found, kept = self.closed.of(q, closed, "users", lambda: read(closed, of_closed))
-        found = found.plus(later.result()) if later is not None else found
-        self.note_users(q, len(found))
-        return found, _plan([*of_closed, *of_others], kept=kept)
+        """Every sum by user, and the plan."""
+        table, plan = self._sums(q, [column("user_id")])
+        self.note_users(q, len(table))
+        return ByUser(table), plan
 
     def few_users(self, q: Question) -> bool:
         """Whether sums by user, asked for when less would do, would be kept, as far as is known of a question like it."""
@@ -143,21 +214,8 @@ class Reader:
         """Some sums of some users by one more key."""
         narrowed = replace(q, filters=(*q.filters, Filter("user_id", tuple(users))))
         keys = [column("user_id"), key]
-        closed, others = self.closed.apart(sources(narrowed, keys, raw_only=self.needs_raw(q, every_tag)))
-
-        def read(parts: Sequence[Span]) -> list[tuple[tuple[Any, ...], Measured]]:
-            sql = measured(narrowed, keys, self._folded(narrowed, keys, parts), only=only)
-            rows = self._store.select(sql.text, sql.parameters | (extra or {})).rows
-            return [(row[:2], shapes.read(row, 2)) for row in rows]
-
-        if not closed:
-            return read(others)
-        later = self._beside.submit(read, others) if others else None
-        found, _ = self.closed.of(q, closed, (key, tuple(users), repr(extra)), lambda: read(closed))
-        sums = dict(found)
-        for at, m in later.result() if later is not None else ():
-            sums[at] = sums[at].plus(m) if at in sums else m
-        return list(sums.items())
+        table, _ = self._sums(narrowed, keys, only=only, extra=extra, every_tag=every_tag)
+        return sums.rows(table, [key.name for key in keys])
 
     def needs_raw(self, q: Question, every_tag: bool) -> bool:
         """Whether the question is about a tag key that is over its budget, so that rollups do not have it."""
@@ -171,13 +229,13 @@ class Reader:
 
     def sum(self, q: Question) -> tuple[Measured, str]:
         """The sums of everything that is asked for, and the plan that found them."""
-        rows, plan = self.rows(q, [])
+        table, plan = self._sums(q, [])
+        rows = sums.rows(table, [])
         return (rows[0][1] if rows else NOTHING), plan
 
     def untraced(self, q: Question) -> str | None:
         """Spend outside any trace."""
-        sql = untraced(q, sources(q, [], raw_only=self.needs_raw(q, every_tag=False)))
-        return shapes.money(self._store.select(sql.text, sql.parameters).rows[0][0] or Decimal(0))
+        return shapes.money(sums.rows(self._sums(q, [], only=UNTRACED)[0], [])[0][1]["cost"])
 
     def count(self, q: Question) -> int:
         """Events in all of q's scope, cheaply: asked again and again."""

@@ -37,6 +37,7 @@ _RAW_MAPS = {
     "first_token": f"sumMapIf(map({_BUCKET.format('time_to_first_token_ms')}, toInt64(sign)), time_to_first_token_ms IS NOT NULL)",
 }
 _UNREAD = "toInt64(0)"
+UNTRACED = ("untraced",)  # asked for instead of sums: the cost outside any trace, as `cost`
 _RAW_UNTRACED = "sum(CAST(if(trace_id = '', sign * ifNull(e.cost, 0), 0), 'Decimal(38, 9)'))"
 # Each source with its column of time. Hours by tag have no user and no set of tags: an event stands there once for each of its tags,
 # and once under the tag ''.
@@ -197,17 +198,6 @@ def bucket_key(bucket: str, *, by_starts: bool = False) -> Key:
     return Key("bucket", rollup, raw, True, rollup)
 
 
-def untraced(question: Question, parts: Sequence[Span]) -> Sql:
-    """The spend outside any trace: one row, of one number."""
-    conditions = Conditions(question)
-    selects = []
-    for span in parts:
-        table, _ = _TABLES[span.source]
-        summed, alias = (_RAW_UNTRACED, "e") if table == "events" else ("sum(r.untraced)", "r")
-        selects.append(f"SELECT {summed} AS untraced FROM {table} AS {alias} WHERE {conditions.where(span)}")
-    return Sql(f"SELECT sum(untraced) FROM ({' UNION ALL '.join(selects)})", conditions.parameters)
-
-
 def with_users(question: Question, keys: Sequence[Key], parts: Sequence[Span]) -> Sql:
     """The same as measured, and behind last_seen the number of users with an event."""
     inner = measured(question, [*keys, column("user_id")], parts)
@@ -228,6 +218,8 @@ def measured(
 ) -> Sql:
     """Measures grouped by keys, over the sources of a plan. Sums that are not among `only` are 0, and their columns not read."""
     conditions = Conditions(question, keys)
+    if len(parts) == 1:  # half the time of a statement of so many columns goes into its plan
+        return Sql(_select(parts[0], keys, conditions, maps, only), conditions.parameters)
     names = ", ".join(key.name for key in keys)
     shown = [*SUMS, *(("latency", "first_token") if maps else ())]
     selects = [_select(span, keys, conditions, maps, only) for span in parts]
@@ -244,20 +236,32 @@ def _select(span: Span, keys: Sequence[Key], conditions: Conditions, maps: bool,
     table, at = _TABLES[span.source]
     if table == "events":
         columns = [f"{key.raw} AS {key.name}" for key in keys]
-        columns += [f"{_RAW[name] if name in only else _UNREAD} AS {name}" for name in SUMS]
+        columns += [f"{_raw(name, only)} AS {name}" for name in SUMS]
         if maps:
             columns += [f"{sql} AS {name}" for name, sql in _RAW_MAPS.items()]
         columns.append("max(ts) AS last_seen")
         alias = "e"
     else:
         columns = [f"{_of_rollup(key, span).replace('r.at', f'r.{at}')} AS {key.name}" for key in keys]
-        columns += [f"{f'sum(r.{name})' if name in only else _UNREAD} AS {name}" for name in SUMS]
+        columns += [f"{_rolled_up(name, only)} AS {name}" for name in SUMS]
         if maps:
             columns += [f"sumMap(r.{name}) AS {name}" for name in _RAW_MAPS]
         columns.append("max(r.last_seen) AS last_seen")
         alias = "r"
     group = f" GROUP BY {', '.join(key.name for key in keys)}" if keys else ""
     return f"SELECT {', '.join(columns)} FROM {table} AS {alias} WHERE {conditions.where(span)}{group}"
+
+
+def _raw(name: str, only: Collection[str]) -> str:
+    if name == "cost" and only is UNTRACED:
+        return _RAW_UNTRACED
+    return _RAW[name] if name in only else _UNREAD
+
+
+def _rolled_up(name: str, only: Collection[str]) -> str:
+    if name == "cost" and only is UNTRACED:
+        return "sum(r.untraced)"
+    return f"sum(r.{name})" if name in only else _UNREAD
 
 
 def _of_rollup(key: Key, span: Span) -> str:

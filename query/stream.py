@@ -15,8 +15,8 @@ from pipeline.errors import PercapitaError
 from pipeline.server import HardenedServer
 from query import shapes
 from query.answers import Answers
-from query.meta import Meta
 from query.question import Question
+from query.standing import Standings
 from query.windows import ALL_TIME
 
 LOOK_SECONDS = 1.0
@@ -27,8 +27,8 @@ CHECK_SECONDS = 10.0  # a key that is revoked is shown the door
 class Watermarks:
     """Looks once a second for each account and scope that somebody watches, whatever the number of watchers."""
 
-    def __init__(self, answers: Answers, meta: Meta, clock: Callable[[], int]) -> None:
-        self._answers, self._meta, self._clock = answers, meta, clock
+    def __init__(self, answers: Answers, standings: Standings, clock: Callable[[], int]) -> None:
+        self._answers, self._standings, self._clock = answers, standings, clock
         self._looks: dict[tuple[Any, ...], tuple[float, asyncio.Task[dict[str, Any]]]] = {}
 
     async def serve(self, request: web.Request, q: Question, check: Callable[[], Awaitable[Any]]) -> web.StreamResponse:
@@ -73,10 +73,10 @@ class Watermarks:
 
     def _read(self, q: Question) -> dict[str, Any]:
         everything = replace(q.anew(), filters=q.scope, window=ALL_TIME)
-        complete, provisional = self._meta.state(q)
+        standing = self._standings.ask(q)
         return {
             "events": self._answers.count(everything), "as_of": shapes.time(self._clock()),
-            "complete_through": shapes.time(complete), "provisional": provisional,
+            "complete_through": shapes.time(standing.complete), "provisional": standing.provisional,
         }  # fmt: skip
 
 

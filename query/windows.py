@@ -24,6 +24,7 @@ class Window(NamedTuple):
     end: int
     previous_start: int
     previous_end: int
+    ends_now: bool = False  # nothing was yet behind its end when it was asked for, but what a clock ahead of ours dated
 
 
 ALL_TIME = Window(0, 4_102_444_800_000_000, 0, 0)  # to 2100: what DateTime holds
@@ -122,7 +123,7 @@ def named(name: str, now: int, zone: ZoneInfo) -> Window:
         start, previous = micros(first), micros(before)
         # The same days of last month, up to the same hour; never beyond its end.
         same = before + timedelta(days=local.day - 1, hours=local.hour, minutes=local.minute, seconds=local.second)
-        return Window(start, now, previous, min(micros(same), start))
+        return Window(start, now, previous, min(micros(same), start), ends_now=True)
     if name == "last-month":
         earlier = (before - timedelta(days=1)).replace(day=1)
         return Window(micros(before), micros(first), micros(earlier), micros(before))
@@ -132,7 +133,7 @@ def named(name: str, now: int, zone: ZoneInfo) -> Window:
 def days(count: int, now: int) -> Window:
     """N times 24 hours ending now."""
     length = count * DAY
-    return Window(now - length, now, now - 2 * length, now - length)
+    return Window(now - length, now, now - 2 * length, now - length, ends_now=True)
 
 
 def between(start: int, end: int) -> Window:
