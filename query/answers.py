@@ -51,7 +51,9 @@ class Answers(Reader):
         """
         if self.few_users(q):
             found, plan = self.by_user(q)
-            return found.total(), found.nobody(), len(found.users()), plan
+            users = found.count()
+            self.note_users(q, users)
+            return found.total(), found.nobody(), users, plan
         rows, plan = self.rows(q, [NOBODY], users=True)
         parts = {bool(key[0]): m for key, m, _ in rows}
         users = sum(count for _, _, count in rows)
@@ -117,6 +119,7 @@ class Answers(Reader):
         """One row per user, sorted; the events of nobody apart. `top_model` and `label` are told of the rows that are shown."""
         found, plan = self.by_user(q)
         unattributed, users = found.nobody(), found.users(q.search)
+        self.note_users(q, len(found))
         attributed, spends = users.total(), users.spends()
         whole = attributed if q.search else attributed.plus(unattributed)
         distinct = self.distinct(q, [column("user_id")], group="user")

@@ -11,7 +11,7 @@ from typing import Any, overload
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from query import shapes
+from query import shapes, sums
 from query.question import Question
 from query.shapes import Measured
 from query.sql import SUMS
@@ -28,15 +28,22 @@ _SORTED = {"unpriced_events": "unpriced", "estimated_events": "estimated"}
 class ByUser:
     """One row a user; what belongs to nobody under ''."""
 
-    def __init__(self, table: pa.Table) -> None:
-        self._table = table
+    def __init__(self, pieces: Sequence[pa.Table]) -> None:
+        """Tables that add up, by user: made one when a question needs that."""
+        self._pieces = list(pieces)
+
+    @property
+    def _table(self) -> pa.Table:
+        if len(self._pieces) > 1:
+            self._pieces = [sums.merged(self._pieces, ["user_id"])]
+        return self._pieces[0]
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
 
     def nobody(self) -> Measured:
         """The sums of what belongs to no user."""
-        return ByUser(self._table.filter(pc.equal(self._table["user_id"], ""))).total()
+        return ByUser([piece.filter(pc.equal(piece["user_id"], "")) for piece in self._pieces]).total()
 
     def users(self, holding: str = "") -> ByUser:
         """Those with an event; only the ones whose id holds a text, whatever the case."""
@@ -47,14 +54,20 @@ class ByUser:
             found = found.filter(
                 pa.array([needle in name.casefold() for name in found["user_id"].to_pylist()], pa.bool_())
             )
-        return ByUser(found)
+        return ByUser([found])
+
+    def count(self) -> int:
+        """How many users have an event."""
+        events = sums.merged([piece.select(["user_id", "events", "last_seen"]) for piece in self._pieces], ["user_id"])
+        there = pc.and_(pc.not_equal(events["user_id"], ""), pc.not_equal(events["events"], 0))
+        return int(pc.sum(there).as_py() or 0)
 
     def total(self) -> Measured:
         """The sum of all rows."""
-        if not len(self):
+        table = pa.concat_tables(self._pieces)
+        if not len(table):
             return shapes.NOTHING
-        sums = tuple(pc.sum(self._table[name]).as_py() for name in SUMS)
-        return Measured(sums, seen(pc.max(self._table["last_seen"]).as_py()))
+        return Measured(tuple(pc.sum(table[name]).as_py() for name in SUMS), seen(pc.max(table["last_seen"]).as_py()))
 
     def spends(self) -> Spends:
         """Of each user of whose spend something is known."""
@@ -192,7 +205,7 @@ class UserRows(Sequence[Answer]):
 
 
 def _measures(table: pa.Table) -> Answer:
-    return shapes.measures(ByUser(table).total(), int(pc.sum(table["traces_shown"]).as_py() or 0))
+    return shapes.measures(ByUser([table]).total(), int(pc.sum(table["traces_shown"]).as_py() or 0))
 
 
 def _order(q: Question, table: pa.Table) -> pa.Array:

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC
 from typing import Any, TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline import limits
 from pipeline.budgets import OverBudget
 from pipeline.store import Store
 from query import shapes, sums, windows
 from query.by_user import ByUser
-from query.closed import Closed, Parts, apart
-from query.edge import read as read_edge
+from query.closed import Closed, apart
 from query.folds import Folds
+from query.pieces import Pieces, Wanted
 from query.plan import foldable, name_of, sliced, sources
 from query.question import Filter, Question
-from query.shapes import NOTHING, Measured
-from query.sql import SUMS, UNTRACED, Conditions, Key, Sql, column, distinct_traces, measured, with_users
+from query.shapes import Measured
+from query.sql import SUMS, Conditions, Key, Sql, column, distinct_traces, measured, with_users
 from query.standing import Standings
 from query.windows import Span
 
@@ -43,6 +42,7 @@ class Reader:
         self._store = store
         self._over = OverBudget(store)
         self._folds, self.closed = Folds(store), Closed(store, standings or Standings(store))
+        self._pieces = Pieces(store, self._folds, self.closed)
         self._beside = ThreadPoolExecutor(4, "beside")  # for the open hour, asked while the closed ones are looked up
         self._ahead: dict[
             str, float
@@ -60,11 +60,11 @@ class Reader:
         extra: Answer | None = None,
         bucket: str | None = None,
         every_tag: bool = False,
-        only: Collection[str] = SUMS,
+        only: Sequence[str] = SUMS,
     ) -> tuple[list[Any], str]:
         """Key, measures, and what else was asked for (latencies with `maps`, a count with `users`), from the cheapest exact sources.
 
-        And the plan. `only`: the sums that are needed; the others are 0.
+        And the plan. `only`: the sums that are needed where nothing else is; the others are 0.
         """
         whole_days = bucket is None or (bucket == "day" and q.tz == "UTC")
         raw_only = (
@@ -88,7 +88,7 @@ class Reader:
                 ], plan
             if users:
                 return [(row[:width], shapes.read(row[:-1], width), int(row[-1])) for row in found], plan
-            return [(row[:width], shapes.read(row, width)) for row in found], plan
+            return [(row[:width], shapes.read(row, width, only)) for row in found], plan
 
         def last_seen(answer: tuple[list[Any], str]) -> int | None:
             seen = max((row[1].seen for row in answer[0] if row[1].seen is not None), default=None)
@@ -134,62 +134,17 @@ class Reader:
         """The parts, read from folds where these have the answer."""
         return self._folds.of(q, parts, hours=not sliced(q, keys)) if foldable(q, keys) else list(parts)
 
-    def _sums(
-        self,
-        q: Question,
-        keys: Sequence[Key],
-        *,
-        only: Collection[str] = SUMS,
-        extra: Answer | None = None,
-        every_tag: bool = False,
-    ) -> tuple[pa.Table, str]:
-        """Sums by key as columns, and the plan: `kept` is what was read before and still holds."""
-        names = [key.name for key in keys]
-        raw_only = self.needs_raw(q, every_tag)
-        what = (*keys, *q.filters, repr(extra), *only)
-
-        def ask(parts: Sequence[Span], keys: Sequence[Key] = keys) -> pa.Table:
-            sql = measured(q, keys, parts, only=only)
-            answer = self._store.select_table(sql.text, sql.parameters | (extra or {}))
-            return sums.read(answer, [key.name for key in keys])
-
-        def read(last_hour_whole: bool) -> tuple[pa.Table, str]:
-            parts = apart(sources(q, keys, raw_only=raw_only, last_hour_whole=last_hour_whole), q)
-            named: list[Span] = []
-
-            def folded(parts: Sequence[Span]) -> pa.Table:
-                parts = self._folded(q, keys, parts)
-                named.extend(parts)
-                return ask(parts)
-
-            if not parts.closed:
-                return folded(parts.all), name_of(named)
-            rolls = self.closed.rolls(q, parts)
-            edge = parts.edge if rolls else None
-            of = parts if rolls else Parts(parts.closed, None, [*([parts.edge] if parts.edge else []), *parts.open])
-            named.extend(of.open)  # not folded yet
-            later = self._beside.submit(ask, of.open) if of.open else None
-            whole, kept = self.closed.of(q, of, what, lambda: folded(of.closed))
-            pieces = [whole]
-            if edge is not None:
-
-                def by(slot: Key) -> pa.Table:
-                    named.append(edge)
-                    return ask([edge], [*keys, slot])
-
-                held, _ = self.closed.edge(q, of, what, lambda: read_edge(edge, names, whole, by))
-                pieces = held.since(edge.start)
-            if later is not None:
-                pieces.append(later.result())
-            return sums.merged(pieces, names), _plan(named, kept=kept)
-
-        return self._until_now(q, read, lambda found: pc.max(found[0]["last_seen"]).as_py())
+    def _sums(self, w: Wanted) -> tuple[list[pa.Table], str]:
+        """Sums by key, in pieces that add up, and the plan."""
+        return self._until_now(
+            w.q, lambda whole: self._pieces.of(w, last_hour_whole=whole), lambda found: sums.last_seen(found[0])
+        )
 
     def by_user(self, q: Question) -> tuple[ByUser, str]:
         """Every sum by user, and the plan."""
-        table, plan = self._sums(q, [column("user_id")])
-        self.note_users(q, len(table))
-        return ByUser(table), plan
+        wanted = Wanted(q, [column("user_id")], raw_only=self.needs_raw(q, every_tag=False))
+        pieces, plan = self._sums(wanted)
+        return ByUser(pieces), plan
 
     def few_users(self, q: Question) -> bool:
         """Whether sums by user, asked for when less would do, would be kept, as far as is known of a question like it."""
@@ -207,15 +162,20 @@ class Reader:
         users: Sequence[str],
         key: Key,
         *,
-        only: Collection[str],
+        only: Sequence[str],
         extra: Answer | None = None,
         every_tag: bool = False,
     ) -> list[tuple[tuple[Any, ...], Measured]]:
         """Some sums of some users by one more key."""
-        narrowed = replace(q, filters=(*q.filters, Filter("user_id", tuple(users))))
-        keys = [column("user_id"), key]
-        table, _ = self._sums(narrowed, keys, only=only, extra=extra, every_tag=every_tag)
-        return sums.rows(table, [key.name for key in keys])
+        wanted = Wanted(
+            replace(q, filters=(*q.filters, Filter("user_id", tuple(users)))),
+            [column("user_id"), key],
+            only,
+            extra=extra or {},
+            raw_only=self.needs_raw(q, every_tag),
+            within=q,
+        )
+        return sums.rows(sums.merged(self._sums(wanted)[0], wanted.names), wanted.names)
 
     def needs_raw(self, q: Question, every_tag: bool) -> bool:
         """Whether the question is about a tag key that is over its budget, so that rollups do not have it."""
@@ -229,13 +189,14 @@ class Reader:
 
     def sum(self, q: Question) -> tuple[Measured, str]:
         """The sums of everything that is asked for, and the plan that found them."""
-        table, plan = self._sums(q, [])
-        rows = sums.rows(table, [])
-        return (rows[0][1] if rows else NOTHING), plan
+        pieces, plan = self._sums(Wanted(q, [], raw_only=self.needs_raw(q, every_tag=False)))
+        return _total(pieces), plan
 
     def untraced(self, q: Question) -> str | None:
         """Spend outside any trace."""
-        return shapes.money(sums.rows(self._sums(q, [], only=UNTRACED)[0], [])[0][1]["cost"])
+        raw_only = self.needs_raw(q, every_tag=False)
+        pieces, _ = self._sums(Wanted(q, [], ("cost",), untraced=True, raw_only=raw_only))
+        return shapes.money(_total(pieces)["cost"])
 
     def count(self, q: Question) -> int:
         """Events in all of q's scope, cheaply: asked again and again."""
@@ -308,6 +269,10 @@ class Reader:
         sql = distinct_traces(q, keys)
         rows = self._store.select(sql.text, sql.parameters | (extra or {})).rows
         return {row[:-1]: int(row[-1]) for row in rows}
+
+
+def _total(pieces: Sequence[pa.Table]) -> Measured:
+    return Measured.total([m for _, m in sums.rows(pa.concat_tables(pieces), [])])
 
 
 def _plan(parts: Sequence[Span], *, kept: bool) -> str:

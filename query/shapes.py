@@ -67,10 +67,13 @@ _PLACE = {name: place for place, name in enumerate(SUMS)}
 NOTHING = Measured(_ZERO, None)
 
 
-def read(row: tuple[Any, ...], keys: int) -> Measured:
-    """The measures of an answer's row behind its keys; the last column is last_seen."""
+def read(row: tuple[Any, ...], keys: int, only: Sequence[str] = SUMS) -> Measured:
+    """The measures of an answer's row behind its keys, of which it may have `only` some; the last column is last_seen."""
     seen = row[-1]
-    sums = row[keys : keys + len(SUMS)]
+    sums = row[keys : keys + len(only)]
+    if only is not SUMS:
+        told = dict(zip(only, sums, strict=True))
+        sums = tuple(told.get(name, zero) for name, zero in zip(SUMS, _ZERO, strict=True))
     if None in sums:  # of no rows at all
         sums = tuple(zero if s is None else s for zero, s in zip(_ZERO, sums, strict=True))
     return Measured(sums, seen if seen is not None and seen > EPOCH else None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pipeline.rollups import MODEL_SLICE
@@ -36,8 +36,6 @@ _RAW_MAPS = {
     "latency": f"sumMapIf(map({_BUCKET.format('latency_ms')}, toInt64(sign)), latency_ms IS NOT NULL)",
     "first_token": f"sumMapIf(map({_BUCKET.format('time_to_first_token_ms')}, toInt64(sign)), time_to_first_token_ms IS NOT NULL)",
 }
-_UNREAD = "toInt64(0)"
-UNTRACED = ("untraced",)  # asked for instead of sums: the cost outside any trace, as `cost`
 _RAW_UNTRACED = "sum(CAST(if(trace_id = '', sign * ifNull(e.cost, 0), 0), 'Decimal(38, 9)'))"
 # Each source with its column of time. Hours by tag have no user and no set of tags: an event stands there once for each of its tags,
 # and once under the tag ''.
@@ -214,16 +212,17 @@ def measured(
     parts: Sequence[Span],
     *,
     maps: bool = False,
-    only: Collection[str] = SUMS,
+    only: Sequence[str] = SUMS,
+    untraced: bool = False,
 ) -> Sql:
-    """Measures grouped by keys, over the sources of a plan. Sums that are not among `only` are 0, and their columns not read."""
+    """Measures grouped by keys, over the sources of a plan: `only` these sums. `untraced`: `cost` is of what stands outside any trace."""
     conditions = Conditions(question, keys)
     if len(parts) == 1:  # half the time of a statement of so many columns goes into its plan
-        return Sql(_select(parts[0], keys, conditions, maps, only), conditions.parameters)
+        return Sql(_select(parts[0], keys, conditions, maps, only, untraced), conditions.parameters)
     names = ", ".join(key.name for key in keys)
-    shown = [*SUMS, *(("latency", "first_token") if maps else ())]
-    selects = [_select(span, keys, conditions, maps, only) for span in parts]
-    outer = [key.name for key in keys] + [f"sum(u.{name}) AS {name}" for name in SUMS]
+    shown = [*only, *(("latency", "first_token") if maps else ())]
+    selects = [_select(span, keys, conditions, maps, only, untraced) for span in parts]
+    outer = [key.name for key in keys] + [f"sum(u.{name}) AS {name}" for name in only]
     if maps:
         outer += ["sumMap(u.latency) AS latency", "sumMap(u.first_token) AS first_token"]
     outer.append("max(u.last_seen) AS last_seen")
@@ -232,36 +231,27 @@ def measured(
     return Sql(f"SELECT {', '.join(outer)}\nFROM (\n    {union}\n) AS u{group}", conditions.parameters)
 
 
-def _select(span: Span, keys: Sequence[Key], conditions: Conditions, maps: bool, only: Collection[str]) -> str:
+def _select(
+    span: Span, keys: Sequence[Key], conditions: Conditions, maps: bool, only: Sequence[str], untraced: bool
+) -> str:
     table, at = _TABLES[span.source]
     if table == "events":
         columns = [f"{key.raw} AS {key.name}" for key in keys]
-        columns += [f"{_raw(name, only)} AS {name}" for name in SUMS]
+        summed = _RAW | {"cost": _RAW_UNTRACED} if untraced else _RAW
+        columns += [f"{summed[name]} AS {name}" for name in only]
         if maps:
             columns += [f"{sql} AS {name}" for name, sql in _RAW_MAPS.items()]
         columns.append("max(ts) AS last_seen")
         alias = "e"
     else:
         columns = [f"{_of_rollup(key, span).replace('r.at', f'r.{at}')} AS {key.name}" for key in keys]
-        columns += [f"{_rolled_up(name, only)} AS {name}" for name in SUMS]
+        columns += [f"sum(r.{'untraced' if untraced and name == 'cost' else name}) AS {name}" for name in only]
         if maps:
             columns += [f"sumMap(r.{name}) AS {name}" for name in _RAW_MAPS]
         columns.append("max(r.last_seen) AS last_seen")
         alias = "r"
     group = f" GROUP BY {', '.join(key.name for key in keys)}" if keys else ""
     return f"SELECT {', '.join(columns)} FROM {table} AS {alias} WHERE {conditions.where(span)}{group}"
-
-
-def _raw(name: str, only: Collection[str]) -> str:
-    if name == "cost" and only is UNTRACED:
-        return _RAW_UNTRACED
-    return _RAW[name] if name in only else _UNREAD
-
-
-def _rolled_up(name: str, only: Collection[str]) -> str:
-    if name == "cost" and only is UNTRACED:
-        return "sum(r.untraced)"
-    return f"sum(r.{name})" if name in only else _UNREAD
 
 
 def _of_rollup(key: Key, span: Span) -> str:

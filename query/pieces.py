@@ -1,0 +1,85 @@
+"""Sums by key in pieces that add up: of closed hours, kept; of the edge before them, kept while the window rolls; of open hours, read anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.store import Store
+from query import edge, sums
+from query.closed import Closed, Parts, apart
+from query.edge import Edge
+from query.folds import Folds
+from query.plan import foldable, name_of, sliced, sources
+from query.question import Question
+from query.sql import SUMS, Key, measured
+from query.windows import Span
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is summed."""
+
+    q: Question
+    keys: Sequence[Key]
+    only: Sequence[str] = SUMS  # of the sums
+    untraced: bool = False  # `cost` is of what stands outside any trace
+    extra: dict[str, Any] = field(default_factory=dict)  # that the keys bind
+    raw_only: bool = False
+    within: Question | None = (
+        None  # one that has all of q's events, in the same window: what is kept holds while its own sums stand
+    )
+
+    @property
+    def names(self) -> list[str]:
+        """Of the keys."""
+        return [key.name for key in self.keys]
+
+
+class Pieces:
+    """Asks for them, the open hours beside the closed ones."""
+
+    def __init__(self, store: Store, folds: Folds, closed: Closed) -> None:
+        self._store, self._folds, self._closed = store, folds, closed
+        self._beside = ThreadPoolExecutor(4, "open")
+
+    def of(self, w: Wanted, *, last_hour_whole: bool) -> tuple[list[pa.Table], str]:
+        """Tables of `names`, `only` and last_seen, and the plan: `kept` is what was read before and still holds."""
+        parts = apart(sources(w.q, w.keys, raw_only=w.raw_only, last_hour_whole=last_hour_whole), w.q)
+        read: list[Span] = []
+        if not parts.closed:
+            return [self._folded(w, parts.all, read)], name_of(read)
+        within = w.within or w.q
+        if parts.edge is not None and not self._closed.rolls(within, parts):
+            parts = Parts(parts.closed, None, [parts.edge, *parts.open])
+        later = self._beside.submit(self._read, w, parts.open, read) if parts.open else None
+        what = (tuple(w.keys), tuple(w.only), w.untraced, w.q.filters, repr(w.extra))
+        whole, kept = self._closed.of(within, parts, what, lambda: self._folded(w, parts.closed, read))
+        found = [whole]
+        if parts.edge is not None:
+            begins = parts.edge
+            held, _ = self._closed.edge(within, parts, what, lambda: self._edge(w, begins, whole, read))
+            found = held.since(begins.start)
+        if later is not None:
+            found.append(later.result())
+        return found, name_of([*([Span("kept", 0, 0)] if kept else []), *read])
+
+    def _folded(self, w: Wanted, parts: Sequence[Span], read: list[Span]) -> pa.Table:
+        """From folds where these have the answer."""
+        if foldable(w.q, w.keys):
+            parts = self._folds.of(w.q, parts, hours=not sliced(w.q, w.keys))
+        return self._read(w, parts, read)
+
+    def _edge(self, w: Wanted, begins: Span, whole: pa.Table, read: list[Span]) -> Edge:
+        return edge.read(begins, w.names, whole, lambda slot: self._read(w, [begins], read, slot))
+
+    def _read(self, w: Wanted, parts: Sequence[Span], read: list[Span], *more: Key) -> pa.Table:
+        read.extend(parts)
+        keys = [*w.keys, *more]
+        sql = measured(w.q, keys, parts, only=w.only, untraced=w.untraced)
+        answer = self._store.select_table(sql.text, sql.parameters | w.extra)
+        return sums.read(answer, [key.name for key in keys], w.only)
