@@ -131,7 +131,7 @@ class Answers(Reader):
             "median_spend": shapes.money(_rounded(spends.median())),
         }
         if q.above:
-            totals["users_above"] = len(spends) - bisect_right(spends, Decimal(q.above))
+            totals["users_above"] = spends.above(Decimal(q.above))
         nobody = None
         if not q.search:
             traces = unattributed["user_traces"] if distinct is None else distinct.get(("",), 0)

@@ -55,22 +55,30 @@ class Lists:
             q = q.anew()
         else:
             held = await asyncio.to_thread(self._whole, q, answer)
-        page = await asyncio.to_thread(self._page, q, held, offset, q.limit)
+        more_follows = offset + q.limit < len(held["rows"])
+        page, rest, name = await asyncio.gather(
+            asyncio.to_thread(self._page, q, held, offset, q.limit),
+            asyncio.to_thread(compare.rest, held, offset, q.limit),
+            asyncio.to_thread(self._named, name, fingerprint, q, held if more_follows else None),
+        )
         body = {
             "data": page,
             "totals": dict(held["totals"]),
-            "rest": await asyncio.to_thread(compare.rest, held, offset, q.limit),
+            "rest": rest,
             "unattributed": None if held["unattributed"] is None else dict(held["unattributed"]),
             "plan": held["plan"],
             "next_cursor": None,
         }
-        if offset + q.limit < len(held["rows"]):
-            name = name or await asyncio.to_thread(self._pages.keep, fingerprint, q, held)
+        if more_follows:
             body["next_cursor"] = self._pages.sign([fingerprint, name, offset + q.limit])
         more: dict[str, Any] = {}
         if q.spark and spark[0]:
             more["spark_days"] = await asyncio.to_thread(self._sparks.add, q, *spark, page, body)
         return await self._replies.send(request, q, body, held["as_of"], more)
+
+    def _named(self, name: str, fingerprint: str, q: Question, held: dict[str, Any] | None) -> str:
+        """The name that an answer is kept under, when more of it is to follow."""
+        return name or ("" if held is None else self._pages.keep(fingerprint, q, held))
 
     def _parts(self, q: Question, answer: Callable[[Question], dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         if q.format == "focus":
@@ -155,11 +163,8 @@ class Lists:
 
     def _sums(self, q: Question, of_traces: bool) -> dict[str, Any]:
         """Of everything that is listed, as a cursor holds it."""
-        untraced = self._aside.submit(self._answers.untraced, q) if of_traces else None
-        total, _ = self._answers.sum(q)
-        found = {"total": total.packed(), "traces": self._answers.traces_of(q, total)}
-        if untraced is not None:
-            found["untraced"] = untraced.result()
+        total, untraced = self._answers.sum_and_untraced(q) if of_traces else (self._answers.sum(q)[0], None)
+        found = {"total": total.packed(), "traces": self._answers.traces_of(q, total), "untraced": untraced}
         if q.compare:
             before, _ = self._answers.sum(q.before())
             found["before"] = shapes.measures(before, self._answers.traces_of(q.before(), before))

@@ -26,8 +26,7 @@ class Wanted:
 
     q: Question
     keys: Sequence[Key]
-    only: Sequence[str] = SUMS  # of the sums
-    untraced: bool = False  # `cost` is of what stands outside any trace
+    only: Sequence[str] = SUMS  # these sums
     extra: dict[str, Any] = field(default_factory=dict)  # that the keys bind
     raw_only: bool = False
     within: Question | None = (
@@ -57,7 +56,7 @@ class Pieces:
         if parts.edge is not None and not self._closed.rolls(within, parts):
             parts = Parts(parts.closed, None, [parts.edge, *parts.open])
         later = self._beside.submit(self._read, w, parts.open, read) if parts.open else None
-        what = (tuple(w.keys), tuple(w.only), w.untraced, w.q.filters, repr(w.extra))
+        what = (tuple(w.keys), tuple(w.only), w.q.filters, repr(w.extra))
         whole, kept = self._closed.of(within, parts, what, lambda: self._folded(w, parts.closed, read))
         found = [whole]
         if parts.edge is not None:
@@ -80,6 +79,6 @@ class Pieces:
     def _read(self, w: Wanted, parts: Sequence[Span], read: list[Span], *more: Key) -> pa.Table:
         read.extend(parts)
         keys = [*w.keys, *more]
-        sql = measured(w.q, keys, parts, only=w.only, untraced=w.untraced)
+        sql = measured(w.q, keys, parts, only=w.only)
         answer = self._store.select_table(sql.text, sql.parameters | w.extra)
         return sums.read(answer, [key.name for key in keys], w.only)

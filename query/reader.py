@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline import limits
 from pipeline.budgets import OverBudget
@@ -22,7 +24,7 @@ from query.pieces import Pieces, Wanted
 from query.plan import foldable, name_of, sliced, sources
 from query.question import Filter, Question
 from query.shapes import Measured
-from query.sql import SUMS, Conditions, Key, Sql, column, distinct_traces, measured, with_users
+from query.sql import SUMS, UNTRACED, Conditions, Key, Sql, column, distinct_traces, measured, with_users
 from query.standing import Standings
 from query.windows import Span
 
@@ -192,11 +194,11 @@ class Reader:
         pieces, plan = self._sums(Wanted(q, [], raw_only=self.needs_raw(q, every_tag=False)))
         return _total(pieces), plan
 
-    def untraced(self, q: Question) -> str | None:
-        """Spend outside any trace."""
-        raw_only = self.needs_raw(q, every_tag=False)
-        pieces, _ = self._sums(Wanted(q, [], ("cost",), untraced=True, raw_only=raw_only))
-        return shapes.money(_total(pieces)["cost"])
+    def sum_and_untraced(self, q: Question) -> tuple[Measured, str | None]:
+        """The same, and the spend outside any trace."""
+        pieces, _ = self._sums(Wanted(q, [], (*SUMS, UNTRACED), raw_only=self.needs_raw(q, every_tag=False)))
+        outside = pc.sum(pa.concat_tables(pieces)[UNTRACED]).as_py()
+        return _total(pieces), shapes.money(outside or Decimal(0))
 
     def count(self, q: Question) -> int:
         """Events in all of q's scope, cheaply: asked again and again."""

@@ -13,6 +13,7 @@ SUMS = (
     "events", "calls", "tool_calls", "traces", "user_traces", "input_uncached", "input_cache_read", "input_cache_write",
     "output", "output_reasoning", "cost", "priced", "unpriced", "estimated", "errors",
 )  # fmt: skip
+UNTRACED = "untraced"  # the cost outside any trace
 PRICED = ("priced", "free", "reported", "estimated")  # the states of an event whose cost is known
 _RAW = {
     "events": "sum(toInt64(sign))",
@@ -30,13 +31,13 @@ _RAW = {
     "unpriced": "sum(sign * (price_status = 'unpriced'))",
     "estimated": "sum(sign * toInt64(usage_estimated))",
     "errors": "sum(sign * (e.status = 'error'))",
+    "untraced": "sum(CAST(if(trace_id = '', sign * ifNull(e.cost, 0), 0), 'Decimal(38, 9)'))",
 }
 _BUCKET = "toInt16(round(log(greatest(ifNull({0}, 1), 0.01)) / log(1.1)))"
 _RAW_MAPS = {
     "latency": f"sumMapIf(map({_BUCKET.format('latency_ms')}, toInt64(sign)), latency_ms IS NOT NULL)",
     "first_token": f"sumMapIf(map({_BUCKET.format('time_to_first_token_ms')}, toInt64(sign)), time_to_first_token_ms IS NOT NULL)",
 }
-_RAW_UNTRACED = "sum(CAST(if(trace_id = '', sign * ifNull(e.cost, 0), 0), 'Decimal(38, 9)'))"
 # Each source with its column of time. Hours by tag have no user and no set of tags: an event stands there once for each of its tags,
 # and once under the tag ''.
 _TABLES = {
@@ -213,15 +214,14 @@ def measured(
     *,
     maps: bool = False,
     only: Sequence[str] = SUMS,
-    untraced: bool = False,
 ) -> Sql:
-    """Measures grouped by keys, over the sources of a plan: `only` these sums. `untraced`: `cost` is of what stands outside any trace."""
+    """Measures grouped by keys, over the sources of a plan: `only` these sums, of SUMS and UNTRACED."""
     conditions = Conditions(question, keys)
     if len(parts) == 1:  # half the time of a statement of so many columns goes into its plan
-        return Sql(_select(parts[0], keys, conditions, maps, only, untraced), conditions.parameters)
+        return Sql(_select(parts[0], keys, conditions, maps, only), conditions.parameters)
     names = ", ".join(key.name for key in keys)
     shown = [*only, *(("latency", "first_token") if maps else ())]
-    selects = [_select(span, keys, conditions, maps, only, untraced) for span in parts]
+    selects = [_select(span, keys, conditions, maps, only) for span in parts]
     outer = [key.name for key in keys] + [f"sum(u.{name}) AS {name}" for name in only]
     if maps:
         outer += ["sumMap(u.latency) AS latency", "sumMap(u.first_token) AS first_token"]
@@ -231,21 +231,18 @@ def measured(
     return Sql(f"SELECT {', '.join(outer)}\nFROM (\n    {union}\n) AS u{group}", conditions.parameters)
 
 
-def _select(
-    span: Span, keys: Sequence[Key], conditions: Conditions, maps: bool, only: Sequence[str], untraced: bool
-) -> str:
+def _select(span: Span, keys: Sequence[Key], conditions: Conditions, maps: bool, only: Sequence[str]) -> str:
     table, at = _TABLES[span.source]
     if table == "events":
         columns = [f"{key.raw} AS {key.name}" for key in keys]
-        summed = _RAW | {"cost": _RAW_UNTRACED} if untraced else _RAW
-        columns += [f"{summed[name]} AS {name}" for name in only]
+        columns += [f"{_RAW[name]} AS {name}" for name in only]
         if maps:
             columns += [f"{sql} AS {name}" for name, sql in _RAW_MAPS.items()]
         columns.append("max(ts) AS last_seen")
         alias = "e"
     else:
         columns = [f"{_of_rollup(key, span).replace('r.at', f'r.{at}')} AS {key.name}" for key in keys]
-        columns += [f"sum(r.{'untraced' if untraced and name == 'cost' else name}) AS {name}" for name in only]
+        columns += [f"sum(r.{name}) AS {name}" for name in only]
         if maps:
             columns += [f"sumMap(r.{name}) AS {name}" for name in _RAW_MAPS]
         columns.append("max(r.last_seen) AS last_seen")

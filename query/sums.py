@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from query.shapes import EPOCH, Measured
-from query.sql import SUMS
+from query.sql import SUMS, UNTRACED
 
 Row = tuple[tuple[Any, ...], Measured]  # its key, and its sums
 SLOT = "slot"  # a column beside the keys: see `query.edge`
-_TYPES = {name: pa.decimal128(38, 9) if name == "cost" else pa.int64() for name in SUMS}
+_TYPES = {name: pa.decimal128(38, 9) if name in ("cost", UNTRACED) else pa.int64() for name in (*SUMS, UNTRACED)}
 _ZEROS = {name: Decimal(0) if name == "cost" else 0 for name in SUMS}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -39,6 +40,7 @@ class Traces:
 
     def __init__(self, store: Store, events: Events) -> None:
         self._store, self._events = store, events
+        self._beside = ThreadPoolExecutor(4, "traces")
         self.whole_window = False
 
     def page(self, q: Question, as_of: int, state: Any = None) -> Answer:
@@ -58,18 +60,31 @@ class Traces:
         an earlier event in the window too.
         """
         places: list[Place] = []
+        rows: dict[str, tuple[Any, ...]] = {}
         high = q.end if after is None else after[0] + 1
         width = _FIRST_SLICE
         while high > q.start and len(places) <= q.limit:
             low = max(q.start, high - width)
-            places += self._beginning(q, as_of, low, high, after, q.limit + 1 - len(places))
+            places += self._beginning(q, as_of, low, high, after, q.limit + 1 - len(places), rows)
             high, width = low, 2 * width
         shown = places[: q.limit]
-        rows = self._rows(q, as_of, shown) if shown else {}
+        if missing := [place for place in shown if place[1] not in rows]:
+            rows |= self._rows(q, as_of, missing)
         return _page([rows[trace] for _, trace in shown], shown[-1] if len(places) > q.limit else None)
 
-    def _beginning(self, q: Question, as_of: int, low: int, high: int, after: Place | None, count: int) -> list[Place]:
-        """The newest `count` of the traces that begin in [low, high), behind `after`."""
+    def _beginning(
+        self,
+        q: Question,
+        as_of: int,
+        low: int,
+        high: int,
+        after: Place | None,
+        count: int,
+        rows_read: dict[str, tuple[Any, ...]],
+    ) -> list[Place]:
+        """The newest `count` of the traces that begin in [low, high), behind `after`. Most that have an event
+        there do, so the rows of a page of them are read beside the look for earlier ones, into `rows_read`.
+        """
         part = replace(q, window=q.window._replace(start=low, end=high))
         conditions = Conditions(part)
         text = f"""SELECT trace_id, toUnixTimestamp64Micro(min(ts)) AS at FROM events AS e
@@ -81,7 +96,11 @@ GROUP BY trace_id HAVING {_behind("at", after)} ORDER BY at DESC, trace_id LIMIT
         while len(found) < count:
             told = self._store.select(text, bound | {"rows": rows, "offset": offset}).rows
             places = [(int(at), trace) for trace, at in told]
+            likely = places[: q.limit - len(rows_read)]
+            beside = self._beside.submit(self._rows, q, as_of, likely) if likely else None
             earlier = self._earlier(q, as_of, low, [trace for _, trace in places])
+            if beside is not None:
+                rows_read |= {trace: row for trace, row in beside.result().items() if trace not in earlier}
             found += [place for place in places if place[1] not in earlier]
             if len(told) < rows:
                 break
