@@ -18,6 +18,7 @@ from query.sql import _RAW, SUMS, Conditions, Sql
 from query.windows import ALL_TIME, Span
 
 Answer = dict[str, Any]
+Row = tuple[Any, ...]  # of `of_traces`
 Place = tuple[int, str]  # when a trace begins, unix us, and its id: where it stands among others, newest first
 EVENTS_SHOWN = 10_000  # of one trace
 _STARTED, _KEYS = 3, 8  # of the columns of `of_traces`: when it begins; and how many stand before the sums
@@ -57,55 +58,59 @@ class Traces:
         """The page behind `after`: its rows, and the place of the last when there are more.
 
         Slices of time are read backwards, each as long as all before it; a trace that has an event in one begins there, unless it has
-        an earlier event in the window too.
+        an earlier event in the window too. That is looked up when there are enough for a page.
         """
         places: list[Place] = []
-        rows: dict[str, tuple[Any, ...]] = {}
+        rows: dict[str, Row] = {}
+        likely: dict[str, int] = {}  # the traces of slices that were read whole, and their first event there
         high = q.end if after is None else after[0] + 1
         width = _FIRST_SLICE
         while high > q.start and len(places) <= q.limit:
             low = max(q.start, high - width)
-            places += self._beginning(q, as_of, low, high, after, q.limit + 1 - len(places), rows)
+            count = q.limit + 1 - len(places)
+            found = self._within(q, as_of, low, high, after, 2 * count, 0)
+            if len(found) < 2 * count:
+                likely |= found
+                if len(likely) >= count or low == q.start:
+                    places += self._beginning(q, as_of, low, likely, rows)
+                    likely = {}
+            else:
+                places += self._beginning(q, as_of, high, likely, rows)
+                likely, offset = {}, 0
+                while found and len(places) <= q.limit:
+                    places += self._beginning(q, as_of, low, found, rows)
+                    offset += 2 * count
+                    found = (
+                        self._within(q, as_of, low, high, after, 2 * count, offset) if len(places) <= q.limit else {}
+                    )
             high, width = low, 2 * width
         shown = places[: q.limit]
         if missing := [place for place in shown if place[1] not in rows]:
             rows |= self._rows(q, as_of, missing)
         return _page([rows[trace] for _, trace in shown], shown[-1] if len(places) > q.limit else None)
 
-    def _beginning(
-        self,
-        q: Question,
-        as_of: int,
-        low: int,
-        high: int,
-        after: Place | None,
-        count: int,
-        rows_read: dict[str, tuple[Any, ...]],
-    ) -> list[Place]:
-        """The newest `count` of the traces that begin in [low, high), behind `after`. Most that have an event
-        there do, so the rows of a page of them are read beside the look for earlier ones, into `rows_read`.
-        """
+    def _within(
+        self, q: Question, as_of: int, low: int, high: int, after: Place | None, count: int, offset: int
+    ) -> dict[str, int]:
+        """Traces with an event in [low, high), and the first there, behind `after`: so many from the newest on, behind `offset` others."""
         part = replace(q, window=q.window._replace(start=low, end=high))
         conditions = Conditions(part)
         text = f"""SELECT trace_id, toUnixTimestamp64Micro(min(ts)) AS at FROM events AS e
 WHERE {_selected(part, conditions, as_of)}
-GROUP BY trace_id HAVING {_behind("at", after)} ORDER BY at DESC, trace_id LIMIT {{rows:UInt32}} OFFSET {{offset:UInt32}}"""
-        bound = conditions.parameters | _place(after)
-        found: list[Place] = []
-        offset, rows = 0, 2 * count
-        while len(found) < count:
-            told = self._store.select(text, bound | {"rows": rows, "offset": offset}).rows
-            places = [(int(at), trace) for trace, at in told]
-            likely = places[: q.limit - len(rows_read)]
-            beside = self._beside.submit(self._rows, q, as_of, likely) if likely else None
-            earlier = self._earlier(q, as_of, low, [trace for _, trace in places])
-            if beside is not None:
-                rows_read |= {trace: row for trace, row in beside.result().items() if trace not in earlier}
-            found += [place for place in places if place[1] not in earlier]
-            if len(told) < rows:
-                break
-            offset, rows = offset + rows, 2 * rows
-        return found[:count]
+GROUP BY trace_id HAVING {_behind("at", after)} ORDER BY at DESC, trace_id LIMIT {int(count)} OFFSET {int(offset)}"""
+        return {trace: int(at) for trace, at in self._store.select(text, conditions.parameters | _place(after)).rows}
+
+    def _beginning(
+        self, q: Question, as_of: int, low: int, traces: dict[str, int], rows: dict[str, Row]
+    ) -> list[Place]:
+        """Those that have no event before `low`, newest first. Most have none, so the rows of a page are read beside, into `rows`."""
+        places = sorted(((at, trace) for trace, at in traces.items()), key=lambda place: (-place[0], place[1]))
+        likely = places[: q.limit - len(rows)]
+        beside = self._beside.submit(self._rows, q, as_of, likely) if likely else None
+        earlier = self._earlier(q, as_of, low, list(traces))
+        if beside is not None:
+            rows |= {trace: row for trace, row in beside.result().items() if trace not in earlier}
+        return [place for place in places if place[1] not in earlier]
 
     def _earlier(self, q: Question, as_of: int, low: int, traces: Sequence[str]) -> set[str]:
         """Those of the traces that have an event in the window before `low`."""
@@ -118,7 +123,7 @@ GROUP BY trace_id HAVING {_behind("at", after)} ORDER BY at DESC, trace_id LIMIT
         )
         return {row[0] for row in self._store.select(text, conditions.parameters | {"traces": list(traces)}).rows}
 
-    def _rows(self, q: Question, as_of: int, places: Sequence[Place]) -> dict[str, tuple[Any, ...]]:
+    def _rows(self, q: Question, as_of: int, places: Sequence[Place]) -> dict[str, Row]:
         part = replace(q, window=q.window._replace(start=max(q.start, min(at for at, _ in places))))
         sql = of_traces(part, as_of, _AMONG)
         bound = sql.parameters | {"traces": [trace for _, trace in places]}
