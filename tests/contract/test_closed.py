@@ -52,31 +52,32 @@ def insert(store: ClickHouse, rows: list[Row]) -> None:
     store.insert("events", Row._fields, list(zip(*rows, strict=True)))
 
 
-def question(*parameters: tuple[str, str]) -> Question:
-    return parse_question("a", [("window", "7d"), *parameters], NOW, takes=UsersQuery)
+def question(*parameters: tuple[str, str], window: str = "7d", now: int = NOW) -> Question:
+    return parse_question("a", [("window", window), *parameters], now, takes=UsersQuery)
 
 
-def told(answers: Answers, *parameters: tuple[str, str]) -> dict[str, Any]:
-    """Everything that the pages Users and Overview say, but the plan."""
-    q = question(*parameters)
+def told(answers: Answers, *parameters: tuple[str, str], window: str = "7d", now: int = NOW) -> dict[str, Any]:
+    """Everything that the pages Users and Overview say, but the plan; and the sums of the list of traces."""
+    q = question(*parameters, window=window, now=now)
     found = answers.users(q)
     rows = [filled(row) for row in found["rows"]]
     users = [row["user_id"] for row in rows]
-    everything = answers.overview(question(*parameters))
+    everything = answers.overview(question(*parameters, window=window, now=now))
     return {
         "rows": rows,
         **{name: found[name] for name in ("totals", "unattributed")},
         "labels": answers.labels(q, users, "org"),
         "tops": answers.top_models(q, users) if users else {},
         "overview": everything["data"],
+        "traces": answers.sum_and_untraced(q),
         "nobody": everything["unattributed"],
     }
 
 
-def truth(store: ClickHouse, *parameters: tuple[str, str]) -> dict[str, Any]:
+def truth(store: ClickHouse, *parameters: tuple[str, str], window: str = "7d", now: int = NOW) -> dict[str, Any]:
     raw = Answers(store)
     raw.raw_alone = True
-    return told(raw, *parameters)
+    return told(raw, *parameters, window=window, now=now)
 
 
 class Watched:
@@ -123,6 +124,62 @@ def test_a_kept_answer_is_that_of_raw_rows(store: ClickHouse, parameters: list[t
     answers = Answers(store)
     expected = truth(store, *parameters)
     assert [told(answers, *parameters) for _ in range(3)] == [expected] * 3
+
+
+@pytest.mark.parametrize("parameters", [[], [("tag.plan", "pro")], [("userId", "ada"), ("tag.org", "o1")]], ids=str)
+def test_a_window_that_rolls_on_is_answered_as_raw_rows_are(
+    store: ClickHouse, parameters: list[tuple[str, str]]
+) -> None:
+    insert(
+        store, [row._replace(trace_id=f"edge-{row.trace_id}") for row in make_rows("a", 900, 3, START, START + HOUR)]
+    )
+    rng, answers, now = random.Random(5), Answers(store), START + DAY + HOUR // 3
+    while now < START + DAY + 2 * HOUR:
+        assert told(answers, *parameters, window="1d", now=now) == truth(store, *parameters, window="1d", now=now)
+        now += rng.choice([1, 20, 100, 600, 1_500]) * 1_000_000 + rng.randrange(1_000_000)
+
+
+def test_the_hour_that_a_window_begins_in_is_read_once_in_two_minutes(store: ClickHouse) -> None:
+    watched = Watched(store)
+    answers = Answers(watched)
+    now = NOW - NOW % HOUR + 3 * HOUR // 2  # at the beginning of two minutes, with nothing behind it
+    told(answers, now=now)
+    assert watched.times("events") > 0
+    for second in range(0, 120, 17):
+        told(answers, now=now + second * 1_000_000)
+    assert watched.times("events") == 0
+    told(answers, now=now + 120_000_000)
+    assert watched.times("events") > 0
+
+
+def test_an_edge_of_very_many_events_is_read_each_time(store: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "EDGE_EVENTS", 0)
+    watched = Watched(store)
+    answers = Answers(watched)
+    for _ in range(2):
+        assert told(answers) == truth(store)
+        assert watched.times("events") > 0
+
+
+def test_what_another_clock_dated_behind_now_is_not_told_yet(
+    store: ClickHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched, now = Watched(store), NOW - NOW % HOUR + 3 * HOUR // 2
+    answers = Answers(watched)
+    open_hour = make_rows("a", 60, 7, now - HOUR // 4, now)
+    insert(store, [row._replace(trace_id=f"open-{row.trace_id}") for row in open_hour])
+    assert told(answers, now=now) == truth(store, now=now)
+    assert "raw" not in answers.users(question(now=now))["plan"]  # the whole hour, of which nothing lies behind now
+    insert(
+        store, [row._replace(trace_id=f"ahead-{row.trace_id}") for row in make_rows("a", 9, 8, now, now + HOUR // 4)]
+    )
+    for _ in range(2):
+        assert told(answers, now=now) == truth(store, now=now)
+        assert answers.users(question(now=now))["plan"].endswith("raw")
+    later = time.monotonic() + limits.AHEAD_SECONDS + 1
+    monkeypatch.setattr("query.reader.time.monotonic", lambda: later)
+    assert told(answers, now=now + HOUR // 4) == truth(store, now=now + HOUR // 4)
+    assert "raw" not in answers.users(question(now=now + HOUR // 4))["plan"]
 
 
 def test_nothing_is_kept_before_the_sums_have_stood_for_a_while(
