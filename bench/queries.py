@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import http.client
 import json
+import math
 import re
 import shutil
 import sys
@@ -29,6 +30,7 @@ from bench.made_up import ACCOUNT, VALUES, events_sql
 from consumers.difference import ROLLUPS, truth
 from consumers.fold import Folder
 from pipeline import limits
+from pipeline.limits import QUERY_SECONDS
 from pipeline.schema import Engines, Migration, migrate, migrations
 from pipeline.store import ClickHouse, open_chdb
 from query.app import QueryService
@@ -121,18 +123,18 @@ def run(scale: float) -> None:
         trace = ours.ask("traces?limit=50")["data"][20]["trace_id"]
         for name, (path, goal, beside) in _questions(trace).items():
             answer, _, first = ours.answer(path)
-            expected, _, of_raw = raw.answer(beside or path)
-            if answer != expected:
+            expected, of_raw = raw.answer_if_any(beside or path)
+            if expected not in (answer, None):
                 raise SystemExit(f"{name}: raw gives another answer")
             taken = ours.milliseconds(path, _REPEATS)
             p50, p95 = median(taken), sorted(taken)[int(0.95 * len(taken))]
             again, plan, _ = ours.answer(path)
-            if again != raw.answer(beside or path)[0]:
+            if expected is not None and again != raw.answer(beside or path)[0]:
                 raise SystemExit(f"{name}: raw gives another answer to what is kept")
-            rows.append((name, first, p50, p95, goal or "", of_raw, plan))
+            rows.append((name, first, p50, p95, goal or "", "none" if expected is None else of_raw, plan))
             print(f"  {name}: {rows[-1][1:]}", file=sys.stderr, flush=True)
             worst = max(worst, p95 / goal if goal else 0.0)
-        table(f"28 days with {count:,} events of 20,000 users and 200 orgs; both answers agree", rows)
+        table(f"28 days with {count:,} events of 20,000 users and 200 orgs; both answers agree, where raw rows give one in {QUERY_SECONDS} s", rows)
     store.close()
     result("B5", worst, 1.0, f"{count} events", unit="the largest p95 as a part of its goal")
 
@@ -179,6 +181,10 @@ def _sizes(store: ClickHouse, count: int) -> None:
     )
 
 
+class Unanswered(Exception):
+    """The service has no answer."""
+
+
 class _Asker:
     """Asks a query service; each question a second later than the one before, so that none is quite the same."""
 
@@ -190,6 +196,8 @@ class _Asker:
         self._http.request("GET", f"/v1/me/ai-apps/{path}", headers={"Authorization": "Bearer bench"})
         answer = self._http.getresponse()
         body = answer.read()
+        if answer.status >= 500:
+            raise Unanswered(path)
         if answer.status != 200:
             raise SystemExit(f"{path}: {answer.status} {body.decode()[:500]}")
         return json.loads(body)
@@ -201,6 +209,14 @@ class _Asker:
         taken = 1e3 * (time.perf_counter() - began)
         told.pop("next_cursor", None)
         return told, told.pop("meta")["plan"], taken
+
+    def answer_if_any(self, path: str) -> tuple[Any, float]:
+        """The same without the plan; None where the store gave up."""
+        try:
+            told, _, taken = self.answer(path)
+        except Unanswered:
+            return None, math.inf
+        return told, taken
 
     def milliseconds(self, path: str, times: int) -> list[float]:
         taken = []

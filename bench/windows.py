@@ -17,7 +17,7 @@ import numpy as np
 
 from bench.processes import in_parts, resident_megabytes
 from consumers.history import History, Windows
-from consumers.memory import collect_rarely
+from consumers.memory import hold_little
 from pipeline.store import open_clickhouse
 
 EVENTS_PER_TRACE = 2.9  # of the demo's traffic
@@ -26,7 +26,7 @@ BATCH_SECONDS = 1.0  # of receipts, between two additions to a partition's windo
 
 def fill(rate: int, partitions: int, hours: float) -> dict[str, Any]:
     """Fill the windows of so many partitions, `rate` events a second over all of them; run in a process of its own."""
-    collect_rarely()
+    hold_little()
     pid, rng = os.getpid(), np.random.default_rng(1)
     base = resident_megabytes(pid)
     held = [Windows() for _ in range(partitions)]
@@ -72,7 +72,7 @@ def _by_part(held: list[Windows]) -> dict[str, float]:
 
 def rebuild(url: str, partitions: int, rows: int) -> dict[str, Any]:
     """The windows of partitions 0, 1, ... from the raw table, two at a time as a worker does; in a process of its own."""
-    collect_rarely()
+    hold_little()
     store = open_clickhouse(url, database="default", user="default", password="")
     history = History(store, "memory")
     base = resident_megabytes(os.getpid())

@@ -14,7 +14,7 @@ from typing import Any
 from bench.common import cpu, entries, result, table
 from consumers.batch import make, remember
 from consumers.history import History
-from consumers.memory import collect_rarely
+from consumers.memory import hold_little
 from pipeline.log import Entry
 from pipeline.price import PriceBook
 from pipeline.process import Context
@@ -39,7 +39,7 @@ def run(scale: float) -> None:
         context = Context(PriceBook())
         history = History(store, "bench")
         windows = history.rebuild(0, 0)
-        collect_rarely()  # as every worker does
+        hold_little()  # as every worker does
         lines: list[Path] = []
         # CPU us a row, one of each a batch: a neighbour's noise falls on a batch, the median forgets it.
         rows_us: list[float] = []

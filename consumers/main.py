@@ -11,7 +11,7 @@ import structlog
 
 from consumers.auditor import Auditor
 from consumers.lane import Stored
-from consumers.memory import collect_rarely
+from consumers.memory import hold_little
 from consumers.worker import Worker
 from pipeline.errors import LogError, LogLost
 from pipeline.log import LogReader
@@ -46,7 +46,7 @@ def serve(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    collect_rarely()
+    hold_little()
     threading.Thread(target=Auditor(store).run, args=(stop,), daemon=True, name="auditor").start()
     _say.info("consumer_started", pid=os.getpid())
     try:

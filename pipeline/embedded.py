@@ -22,7 +22,7 @@ from aiohttp import web
 from collector.app import Intake, add_collector_routes
 from consumers.auditor import Auditor
 from consumers.lane import Stored
-from consumers.memory import collect_rarely
+from consumers.memory import hold_little
 from consumers.worker import Worker
 from pipeline import keyring, limits, metrics
 from pipeline.config import Settings
@@ -107,7 +107,7 @@ async def serve_embedded(settings: Settings) -> None:
     embedded = await asyncio.to_thread(Embedded.open, settings.data)
     made = embedded.first_keys()
     log = embedded.log()
-    collect_rarely()
+    hold_little()
     prices = PriceBook()
     worker = Worker(log, embedded.store, Context(prices), observe=observe)
     stop = asyncio.Event()
