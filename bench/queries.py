@@ -134,7 +134,10 @@ def run(scale: float) -> None:
             rows.append((name, first, p50, p95, goal or "", "none" if expected is None else of_raw, plan))
             print(f"  {name}: {rows[-1][1:]}", file=sys.stderr, flush=True)
             worst = max(worst, p95 / goal if goal else 0.0)
-        table(f"28 days with {count:,} events of 20,000 users and 200 orgs; both answers agree, where raw rows give one in {QUERY_SECONDS} s", rows)
+        table(
+            f"28 days with {count:,} events of 20,000 users and 200 orgs; both answers agree, where raw rows give one in {QUERY_SECONDS} s",
+            rows,
+        )
     store.close()
     result("B5", worst, 1.0, f"{count} events", unit="the largest p95 as a part of its goal")
 

@@ -55,7 +55,8 @@ class Pieces:
         within = w.within or w.q
         if parts.edge is not None and not self._closed.rolls(within, parts):
             parts = Parts(parts.closed, None, [parts.edge, *parts.open])
-        later = self._beside.submit(self._read, w, parts.open, read) if parts.open else None
+        beside: list[Span] = []
+        later = self._beside.submit(self._read, w, parts.open, beside) if parts.open else None
         what = (tuple(w.keys), tuple(w.only), w.q.filters, repr(w.extra))
         whole, kept = self._closed.of(within, parts, what, lambda: self._folded(w, parts.closed, read))
         found = [whole]
@@ -65,7 +66,7 @@ class Pieces:
             found = held.since(begins.start)
         if later is not None:
             found.append(later.result())
-        return found, name_of([*([Span("kept", 0, 0)] if kept else []), *read])
+        return found, name_of([*([Span("kept", 0, 0)] if kept else []), *read, *beside])
 
     def _folded(self, w: Wanted, parts: Sequence[Span], read: list[Span]) -> pa.Table:
         """From folds where these have the answer."""

@@ -45,10 +45,10 @@ class Reader:
         self._over = OverBudget(store)
         self._folds, self.closed = Folds(store), Closed(store, standings or Standings(store))
         self._pieces = Pieces(store, self._folds, self.closed)
-        self._beside = ThreadPoolExecutor(4, "beside")  # for the open hour, asked while the closed ones are looked up
-        self._ahead: dict[
-            str, float
-        ] = {}  # accounts with events behind now, and until when (monotonic) that is remembered
+        self._beside = ThreadPoolExecutor(
+            4, "beside"
+        )  # for what is open of a window, asked while the closed buckets are looked up
+        self._ahead: dict[str, float] = {}  # accounts with events behind now; remembered until then (monotonic)
         self._users: dict[tuple[Any, ...], int] = {}  # of an account's filters, as the last answer had them
         self.raw_alone = False
 

@@ -31,7 +31,6 @@ class Trace:
         "agent",
         "name",
         "outer",
-        "outermost",
         "session_id",
         "started",
         "started_at",
@@ -42,15 +41,23 @@ class Trace:
     session_id: str
 
     def __init__(self, outer: Trace | None, tags: dict[str, Any], name: str, agent: str, session_id: str) -> None:
-        self.outermost = outer is None
-        self._ids: list[str] = [] if outer is None else outer._ids
         self.outer, self._given = outer, tags
         self._tags: dict[str, Any] | None = None
-        self.name = name or (outer.name if outer is not None else "")
-        self.agent = agent or (outer.agent if outer is not None else "")
-        self.session_id = session_id or (outer.session_id if outer is not None else "")
+        if outer is None:
+            self._ids: list[str] = []
+            self.name, self.agent, self.session_id = name, agent, session_id
+        else:
+            self._ids = outer._ids
+            self.name = name or outer.name
+            self.agent = agent or outer.agent
+            self.session_id = session_id or outer.session_id
         self.started = time.perf_counter()
         self.started_at = time.time()
+
+    @property
+    def outermost(self) -> bool:
+        """Whether it is a trace of its own."""
+        return self.outer is None
 
     @property
     def tags(self) -> dict[str, Any]:
@@ -102,7 +109,7 @@ class Block:
     def __enter__(self) -> Trace:
         current = self._percapita.trace
         outer = current.get()
-        trace = self._begun()
+        trace = Trace(outer, *self._given)
         self._entered.append((trace, outer))
         current.set(trace)
         return trace
@@ -111,10 +118,11 @@ class Block:
         if not self._entered:
             return
         current = self._percapita.trace
-        # One block object may be entered by several tasks at once: its own trace is the one that stands here.
-        here = current.get()
-        place = next((n for n in range(len(self._entered) - 1, -1, -1) if self._entered[n][0] is here), -1)
-        trace, outer = self._entered.pop(place)
+        here, last = current.get(), -1
+        if self._entered[last][0] is not here:
+            # One block object may be entered by several tasks at once: its own trace is the one that stands here.
+            last = next((n for n, (trace, _) in enumerate(self._entered) if trace is here), last)
+        trace, outer = self._entered.pop(last)
         if trace is here:  # else it is left in another context than it was entered in, by a generator's finalizer
             current.set(outer)
         self._percapita.trace_ended(trace, error)
