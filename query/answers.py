@@ -19,9 +19,11 @@ from query.order import bucket_starts, order, with_empty_buckets
 from query.question import Filter, Question
 from query.reader import Answer, Reader, marked
 from query.shapes import NOTHING, Measured
-from query.sql import NOBODY, Key, bucket_key, column, key_of, tag_key
+from query.sql import NOBODY, Key, bucket_key, column, key_of, pair_key, tag_key
+from query.sums import Row
 
 _BUCKETS = ("day", "hour")
+_BY_MODEL: tuple[Key, tuple[str, ...]] = (column("model"), ("cost", "calls"))  # what top models are told from
 
 
 class Answers(Reader):
@@ -140,16 +142,16 @@ class Answers(Reader):
 
     def top_models(self, q: Question, users: Sequence[str] = ()) -> dict[str, str]:
         """By spend, then calls, then name; of all users when none is named."""
-        key, only = column("model"), ("cost", "calls")
-        found = (
-            self.of_users(q, users, key, only=only) if users else self.rows(q, [column("user_id"), key], only=only)[0]
-        )
-        best: dict[str, tuple[Any, ...]] = {}
-        for (user, model), m in found:
-            if model and m["calls"] > 0:
-                rank = (-m["cost"], -m["calls"], model)
-                best[user] = min(best.get(user, rank), rank)
-        return {user: rank[2] for user, rank in best.items()}
+        if users:
+            return _tops(self.of_users(q, users, _BY_MODEL)[0])
+        key, only = _BY_MODEL
+        return _tops(self.rows(q, [column("user_id"), key], only=only)[0])
+
+    def beside_users(self, q: Question, users: Sequence[str], tag: str) -> tuple[dict[str, str], dict[str, str]]:
+        """Of each user the value of a tag that most of their events carry, and the top model."""
+        asked, extra = replace(q, group_by=(f"tag.{tag}",)), {"g0": f"{tag}="}
+        pairs, models = self.of_users(asked, users, (pair_key(), ("events",)), _BY_MODEL, extra=extra)
+        return {user: pair[len(tag) + 1 :] for user, pair in _most(pairs).items()}, _tops(models)
 
     def user(self, q: Question, user_id: str) -> Answer:
         """One user; NotFound when never seen, zeros outside the window and under filters that nothing of theirs matches."""
@@ -167,7 +169,7 @@ class Answers(Reader):
 
     def _frequent_tags(self, q: Question, user_id: str) -> dict[str, str]:
         best: dict[str, tuple[int, str]] = {}
-        for (_, tag), m in self.of_users(q, [user_id], tag_key(), only=("events",), every_tag=True):
+        for (_, tag), m in self.of_users(q, [user_id], (tag_key(), ("events",)), every_tag=True)[0]:
             name, _, value = tag.partition("=")
             best[name] = max(best.get(name, (0, "")), (int(m["events"]), value))
         return {name: value for name, (_, value) in sorted(best.items())}
@@ -266,14 +268,23 @@ class Answers(Reader):
             day += timedelta(days=1)
         return _rounded(so_far)
 
-    def labels(self, q: Question, users: Sequence[str], tag: str) -> dict[str, str]:
-        """The value of a tag that each user's events carry most."""
-        asked, extra = replace(q, group_by=(f"tag.{tag}",)), {"g0": f"{tag}="}
-        rows = self.of_users(asked, users, tag_key(tag), only=("events",), extra=extra)
-        best: dict[str, tuple[int, str]] = {}
-        for (user, pair), m in rows:
-            best[user] = max(best.get(user, (0, "")), (int(m["events"]), pair[len(tag) + 1 :]))
-        return {user: value for user, (_, value) in best.items()}
+
+def _tops(by_model: Sequence[Row]) -> dict[str, str]:
+    best: dict[str, tuple[Any, ...]] = {}
+    for (user, model), m in by_model:
+        if model and m["calls"] > 0:
+            rank = (-m["cost"], -m["calls"], model)
+            best[user] = min(best.get(user, rank), rank)
+    return {user: rank[2] for user, rank in best.items()}
+
+
+def _most(by_pair: Sequence[Row]) -> dict[str, str]:
+    """Of each user the pair that most events have; none for those whose events have none."""
+    best: dict[str, tuple[int, str]] = {}
+    for (user, pair), m in by_pair:
+        if pair:
+            best[user] = max(best.get(user, (0, "")), (int(m["events"]), pair))
+    return {user: pair for user, (_, pair) in best.items()}
 
 
 def _add(held: dict[int, int], counts: dict[int, int]) -> None:

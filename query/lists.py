@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -33,7 +32,6 @@ class Lists:
         self, answers: Answers, sparks: Sparks, pages: Pages, replies: Replies, clock: Callable[[], int]
     ) -> None:
         self._answers, self._sparks, self._pages, self._replies, self._clock = answers, sparks, pages, replies, clock
-        self._aside = ThreadPoolExecutor(4, "aside")  # for what is asked of the store beside something else
 
     async def measured(
         self,
@@ -122,8 +120,7 @@ class Lists:
         page = [compare.shown(row) for row in held["rows"][offset : offset + count]]
         if held["identity"] == ("user_id",) and page:
             users = [row["user_id"] for row in page]
-            tops_later = self._aside.submit(self._answers.top_models, q, users)
-            labels, tops = self._answers.labels(q, users, LABEL), tops_later.result()
+            labels, tops = self._answers.beside_users(q, users, LABEL)
             for row in page:
                 row["label"], row["top_model"] = labels.get(row["user_id"]), tops.get(row["user_id"])
         return page

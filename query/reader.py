@@ -138,8 +138,15 @@ class Reader:
 
     def _sums(self, w: Wanted) -> tuple[list[pa.Table], str]:
         """Sums by key, in pieces that add up, and the plan."""
+        (pieces,), plan = self._each([w])
+        return pieces, plan
+
+    def _each(self, wanted: Sequence[Wanted]) -> tuple[list[list[pa.Table]], str]:
+        """The same of several that ask about the same events."""
         return self._until_now(
-            w.q, lambda whole: self._pieces.of(w, last_hour_whole=whole), lambda found: sums.last_seen(found[0])
+            wanted[0].q,
+            lambda whole: self._pieces.of(wanted, last_hour_whole=whole),
+            lambda found: sums.last_seen([table for pieces in found[0] for table in pieces]),
         )
 
     def by_user(self, q: Question) -> tuple[ByUser, str]:
@@ -162,22 +169,22 @@ class Reader:
         self,
         q: Question,
         users: Sequence[str],
-        key: Key,
-        *,
-        only: Sequence[str],
+        *by: tuple[Key, Sequence[str]],
         extra: Answer | None = None,
         every_tag: bool = False,
-    ) -> list[tuple[tuple[Any, ...], Measured]]:
-        """Some sums of some users by one more key."""
-        wanted = Wanted(
-            replace(q, filters=(*q.filters, Filter("user_id", tuple(users)))),
-            [column("user_id"), key],
-            only,
-            extra=extra or {},
-            raw_only=self.needs_raw(q, every_tag),
-            within=q,
-        )
-        return sums.rows(sums.merged(self._sums(wanted)[0], wanted.names), wanted.names)
+    ) -> list[list[sums.Row]]:
+        """Some sums of some users by one more key, for each such key."""
+        # In one order, so that what is kept holds when two users change places.
+        asked = replace(q, filters=(*q.filters, Filter("user_id", tuple(sorted(users)))))
+        raw_only = self.needs_raw(q, every_tag)
+        wanted = [
+            Wanted(asked, [column("user_id"), key], only, extra=extra or {}, raw_only=raw_only, within=q)
+            for key, only in by
+        ]
+        return [
+            sums.rows(sums.merged(pieces, w.names), w.names)
+            for w, pieces in zip(wanted, self._each(wanted)[0], strict=True)
+        ]
 
     def needs_raw(self, q: Question, every_tag: bool) -> bool:
         """Whether the question is about a tag key that is over its budget, so that rollups do not have it."""

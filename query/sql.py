@@ -180,6 +180,14 @@ def tag_key(name: str = "") -> Key:
     return Key("key", "arrayJoin(r.tags)", f"arrayJoin({_TAGS})", fold="r.slice", slices=tags)
 
 
+def pair_key() -> Key:
+    """The one `key=value` of a key that an event has (bound: g0); '' where it has none, which folds leave out."""
+    mine = "arrayFirst(t -> startsWith(t, {{g0:String}}), {0})"
+    return Key(
+        "key", mine.format("r.tags"), mine.format(_TAGS), fold="r.slice", slices="startsWith(slice, {g0:String})"
+    )
+
+
 def bucket_key(bucket: str, *, by_starts: bool = False) -> Key:
     """The UTC instant at which a day or hour of the zone begins (bound: tz).
 

@@ -33,15 +33,17 @@ def read(answer: pa.Table, keys: Sequence[str], only: Sequence[str] = SUMS) -> p
 
 
 def merged(parts: Sequence[pa.Table], keys: Sequence[str]) -> pa.Table:
-    """One row a key of several tables."""
-    if len(parts) == 1:
-        return parts[0]
-    both = pa.concat_tables(parts)
-    told = both.schema
-    if not keys:  # one row each
-        both = both.append_column("all", pa.nulls(len(both), pa.string()))
+    """One row a key of several tables that have one each."""
+    return parts[0] if len(parts) == 1 else grouped(pa.concat_tables(parts), keys)
+
+
+def grouped(table: pa.Table, keys: Sequence[str]) -> pa.Table:
+    """One row a key of a table that may have several."""
+    told = table.schema
+    if not keys:
+        table = table.append_column("all", pa.nulls(len(table), pa.string()))
     only = [name for name in told.names if name in _TYPES]
-    found = both.group_by(list(keys) or "all", use_threads=False).aggregate(
+    found = table.group_by(list(keys) or "all", use_threads=False).aggregate(
         [*((name, "sum") for name in only), ("last_seen", "max")]
     )
     names = [*keys, *(f"{name}_sum" for name in only), "last_seen_max"]

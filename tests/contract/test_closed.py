@@ -66,8 +66,7 @@ def told(answers: Answers, *parameters: tuple[str, str], window: str = "7d", now
     return {
         "rows": rows,
         **{name: found[name] for name in ("totals", "unattributed")},
-        "labels": answers.labels(q, users, "org"),
-        "tops": answers.top_models(q, users) if users else {},
+        "labels and tops": answers.beside_users(q, users, "org") if users else (),
         "overview": everything["data"],
         "traces": answers.sum_and_untraced(q),
         "nobody": everything["unattributed"],
