@@ -37,6 +37,8 @@ _DATA_CODES = frozenset({6, 27, 38, 41, 43, 53, 69, 70, 72, 131, 407, 349})
 THROW_IF_CODE = 395
 TOO_MANY_PARTS_CODE = 252
 _UNANSWERED = "the database did not answer this question"
+# The transport compresses where there is one.
+_ARROW = "output_format_arrow_string_as_string = 1, output_format_arrow_compression_method = 'none'"
 # The driver logs a row's error with its stack, which would keep the rows, and raises it as well.
 logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
 
@@ -270,7 +272,7 @@ class ClickHouse:
 
     def select_table(self, sql: str, parameters: Mapping[str, Any] | None = None, *, seconds: float = 30) -> pa.Table:
         # In the statement: given beside it the driver asks the engine what they were, sets them and sets them back, 10 ms each time.
-        told = f"{sql}\nSETTINGS output_format_arrow_string_as_string = 1, max_execution_time = {max(1, int(seconds))}"
+        told = f"{sql}\nSETTINGS {_ARROW}, max_execution_time = {max(1, int(seconds))}"
         with self._client() as client:
             return client.query_arrow(told, parameters=dict(parameters or {}))
 

@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 
 from pipeline.rollups import MODEL_SLICE
 from query.question import Filter, Question
-from query.windows import Span
+from query.windows import ALL_TIME, Span
 
 SUMS = (
     "events", "calls", "tool_calls", "traces", "user_traces", "input_uncached", "input_cache_read", "input_cache_write",
     "output", "output_reasoning", "cost", "priced", "unpriced", "estimated", "errors",
 )  # fmt: skip
+_EVER = (ALL_TIME.start, ALL_TIME.end)
 UNTRACED = "untraced"  # the cost outside any trace
 PRICED = ("priced", "free", "reported", "estimated")  # the states of an event whose cost is known
 _RAW = {
@@ -70,7 +71,8 @@ class Conditions:
         raw = table == "events"
         parts = ["account = {account:String}"]
         if raw:
-            parts.append(_raw_time(span.start, span.end))
+            if (span.start, span.end) != _EVER:  # looked up by id: a time would be held against every mark
+                parts.append(_raw_time(span.start, span.end))
         else:
             low, high = span.start // 1_000_000, span.end // 1_000_000
             parts.append(f"{column} >= toDateTime({low}, 'UTC') AND {column} < toDateTime({high}, 'UTC')")
