@@ -23,12 +23,10 @@ from query.edge import Edge
 from query.plan import without_users
 from query.question import Question
 from query.sql import Conditions
-from query.standing import Standings
+from query.standing import FEW_ROWS, Standings
 from query.windows import DAY, HOUR, Span
 
 T = TypeVar("T", bound=Sized)
-# A few thousand rows in as many places as there are parts: threads, and reading twice, cost more than they save.
-_FEW_ROWS = "SETTINGS max_threads = 1, optimize_move_to_prewhere = 0"
 
 
 class Parts(NamedTuple):
@@ -139,7 +137,7 @@ class Closed:
         conditions = Conditions(q)
         sums = "sum(r.events), sum(r.checksum), sum(r.cost)"
         where = conditions.where(Span("tag_hours", start, end))
-        sql = f"SELECT {sums} FROM tag_hours AS r WHERE {where}\n{_FEW_ROWS}"
+        sql = f"SELECT {sums} FROM tag_hours AS r WHERE {where}\n{FEW_ROWS}"
         return self._store.select(sql, conditions.parameters).rows[0]
 
     @property
