@@ -1,7 +1,8 @@
 """B6: what a wrapper adds to a call: ours beside the bare client and beside the wrappers of others, in their own environments.
 
-Each contestant and the bare client of the same environment run in turns, each in a process of its own, against the local provider
-server; ours also call by call in one process, and without a key.
+Each contestant and the bare client of the same environment run in turns, each in a process of its own, over a transport that answers at
+once what the local provider server answers; what they record goes to a collector in another process. Ours also call by call beside the
+bare client in one process, and without a key.
 """
 
 from __future__ import annotations
@@ -11,10 +12,14 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 from bench.common import ROOT, result, table
+from bench.overhead_calls import ASKED
+from tests.support.providers import ProviderServer
 
 ROUNDS = 5
 CALLS = 1_500  # of a round, at scale 1
@@ -27,23 +32,21 @@ def run(scale: float) -> None:
     """Five rounds of CALLS calls for each, at any scale."""
     calls = max(200, int(CALLS * scale))
     began_load = os.getloadavg()[0]
-    servers = subprocess.Popen(
-        [sys.executable, "-m", "bench.overhead_servers"], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert servers.stdout is not None
-        urls = json.loads(servers.stdout.readline())
-        ours = _ask(Path(sys.executable), "percapita", calls, urls)
-        rows = [_row("percapita", _rounds(Path(sys.executable), "percapita", calls, urls))]
-        for name in OTHERS:
-            rows.append(_row(name, _rounds(_python_of(name), name, calls, urls)))
-        paired = _ask(Path(sys.executable), "paired", calls, urls)
-        idle = _ask(Path(sys.executable), "idle", calls, urls)
-    finally:
-        servers.terminate()
-        servers.wait(30)
-        if servers.stdout is not None:
-            servers.stdout.close()
+    with tempfile.NamedTemporaryFile() as answer, subprocess.Popen(
+        [sys.executable, "-m", "bench.overhead_sink"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as sink:  # fmt: skip
+        try:
+            answer.write(_answer())
+            answer.flush()
+            assert sink.stdout is not None
+            given = [answer.name, sink.stdout.readline().strip()]
+            rows = [_row("percapita", _rounds(Path(sys.executable), "percapita", calls, given))]
+            for name in OTHERS:
+                rows.append(_row(name, _rounds(_python_of(name), name, calls, given)))
+            paired = _ask(Path(sys.executable), "paired", calls, given)
+            idle = _ask(Path(sys.executable), "idle", calls, given)
+        finally:
+            sink.terminate()
     table(
         "B6 one chat completion, microseconds",
         [("", "bare p50", "p50", "added p50", "of rounds", "added p99", "version"), *rows],
@@ -61,8 +64,19 @@ def run(scale: float) -> None:
     )
     result(
         "B6", paired["added"][0], GOALS["p50"], scale=f"{ROUNDS} rounds of {calls} calls", unit="microseconds added at the median; the baseline is the goal",
-        added_p99=paired["added"][1], without_a_key=idle, versions_used=ours["versions"], load_before=began_load,
+        added_p99=paired["added"][1], without_a_key=idle, bare_p50=bare[0], load_before=began_load,
     )  # fmt: skip
+
+
+def _answer() -> bytes:
+    """What the provider answers."""
+    with ProviderServer() as provider:
+        request = urllib.request.Request(
+            f"{provider.url}/v1/chat/completions", json.dumps(ASKED).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            told: bytes = answer.read()
+            return told
 
 
 def _python_of(name: str) -> Path:
@@ -72,10 +86,10 @@ def _python_of(name: str) -> Path:
     return found
 
 
-def _ask(python: Path, name: str, calls: int, urls: dict[str, str]) -> dict[str, Any]:
+def _ask(python: Path, name: str, calls: int, given: list[str]) -> dict[str, Any]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "PERCAPITA_", "OPENAI_"))}
     done = subprocess.run(
-        [str(python), str(_CALLS), name, str(calls), urls["provider"], urls["sink"]],
+        [str(python), str(_CALLS), name, str(calls), *given],
         env={**kept, "PYTHONPATH": str(ROOT / "sdk" / "python" / "src"), "NO_PROXY": "*"},
         capture_output=True, text=True, check=True, timeout=600,
     )  # fmt: skip
@@ -83,12 +97,12 @@ def _ask(python: Path, name: str, calls: int, urls: dict[str, str]) -> dict[str,
     return told
 
 
-def _rounds(python: Path, name: str, calls: int, urls: dict[str, str]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def _rounds(python: Path, name: str, calls: int, given: list[str]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Pairs of the bare client and the contestant, the first of them in turns."""
     pairs = []
     for turn in range(ROUNDS):
         order = ("bare", name) if turn % 2 else (name, "bare")
-        told = {which: _ask(python, which, calls, urls) for which in order}
+        told = {which: _ask(python, which, calls, given) for which in order}
         pairs.append((told["bare"], told[name]))
     return pairs
 

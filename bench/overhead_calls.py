@@ -1,8 +1,12 @@
 # mypy: ignore-errors
-"""The calls of B6, in whatever environment: `python overhead_calls.py CONTESTANT CALLS PROVIDER SINK` prints its times as JSON."""
+"""The calls of B6, in whatever environment: `python overhead_calls.py CONTESTANT CALLS ANSWER SINK` prints its times as JSON.
+
+ANSWER is a file with what the provider answers, SINK the address of a collector.
+"""
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import json
 import os
@@ -10,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 ASKED: dict[str, Any] = {
@@ -23,14 +28,14 @@ TAGS = {"userId": "u-1024", "plan": "pro", "org": "acme"}
 Block = Callable[[], AbstractContextManager[Any]]
 
 
-def contestant(name: str, provider: str, sink: str) -> tuple[Any, Block, list[str]]:
+def contestant(name: str, answer: bytes, sink: str) -> tuple[Any, Block, list[str]]:
     """A client, the block around each call, and whose versions to tell."""
     if name == "langfuse":
         from langfuse import Langfuse, propagate_attributes
         from langfuse import openai as stand_in
 
         Langfuse(public_key="pk", secret_key="sk", base_url=sink)
-        client = stand_in.OpenAI(api_key="sk-test", base_url=f"{provider}/v1")
+        client = stand_in.OpenAI(api_key="sk-test", http_client=stub(answer))
         return (
             client,
             lambda: propagate_attributes(user_id=TAGS["userId"], metadata={"plan": "pro", "org": "acme"}),
@@ -46,7 +51,7 @@ def contestant(name: str, provider: str, sink: str) -> tuple[Any, Block, list[st
             Traceloop.set_association_properties({"user_id": TAGS["userId"], "plan": "pro", "org": "acme"})
             return nullcontext()
 
-        return bare(provider), associated, ["traceloop-sdk"]
+        return bare(answer), associated, ["traceloop-sdk"]
     if name == "openinference":
         from openinference.instrumentation import using_attributes
         from openinference.instrumentation.openai import OpenAIInstrumentor
@@ -58,20 +63,29 @@ def contestant(name: str, provider: str, sink: str) -> tuple[Any, Block, list[st
         spans.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{sink}/v1/traces")))
         OpenAIInstrumentor().instrument(tracer_provider=spans)
         block = lambda: using_attributes(user_id=TAGS["userId"], metadata={"plan": "pro", "org": "acme"})  # noqa: E731
-        return bare(provider), block, ["openinference-instrumentation-openai"]
+        return bare(answer), block, ["openinference-instrumentation-openai"]
     if name == "percapita":
         import percapita
 
         percapita.configure("pc_test", sink)
-        return percapita.wrap(bare(provider)), lambda: percapita.with_trace(tags=TAGS), ["percapita"]
-    return bare(provider), nullcontext, []
+        return percapita.wrap(bare(answer)), lambda: percapita.with_trace(tags=TAGS), ["percapita"]
+    return bare(answer), nullcontext, []
 
 
-def bare(provider: str) -> Any:
-    """The client as it comes."""
+def bare(answer: bytes) -> Any:
+    """The client as it comes, over a stub of its transport."""
     import openai
 
-    return openai.OpenAI(api_key="sk-test", base_url=f"{provider}/v1")
+    return openai.OpenAI(api_key="sk-test", http_client=stub(answer))
+
+
+def stub(answer: bytes) -> Any:
+    """An HTTP client whose transport answers the same at once."""
+    import openai
+
+    http = importlib.import_module(openai.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0])
+    headers = {"content-type": "application/json", "x-request-id": "req_1"}
+    return http.Client(transport=http.MockTransport(lambda _: http.Response(200, headers=headers, content=answer)))
 
 
 def one(client: Any, block: Block) -> float:
@@ -87,10 +101,10 @@ def at(times: list[float], share: float) -> float:
     return sorted(times)[int(share * (len(times) - 1))]
 
 
-def paired(calls: int, provider: str, sink: str) -> dict[str, Any]:
+def paired(calls: int, answer: bytes, sink: str) -> dict[str, Any]:
     """Bare and ours in turns, a call each; what is added is the difference of the two quantiles."""
-    ours, block, _ = contestant("percapita", provider, sink)
-    plain = bare(provider)
+    ours, block, _ = contestant("percapita", answer, sink)
+    plain = bare(answer)
     for _ in range(100):
         one(plain, nullcontext)
         one(ours, block)
@@ -108,7 +122,7 @@ def idle(calls: int) -> dict[str, float]:
     import percapita
 
     percapita.configure("")
-    client = bare("http://127.0.0.1:9")
+    client = bare(b"")
     client.request = nothing = lambda *_args, **_kwargs: None
     percapita.wrap(client)
     count = calls * 100
@@ -137,14 +151,14 @@ def _timed(action: Callable[[], object], count: int) -> float:
 
 def main() -> None:
     """Run what the command line names."""
-    name, calls, provider, sink = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
+    name, calls, answer, sink = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]).read_bytes(), sys.argv[4]
     if name == "paired":
-        print(json.dumps(paired(calls, provider, sink)))
+        print(json.dumps(paired(calls, answer, sink)))
         return
     if name == "idle":
         print(json.dumps(idle(calls)))
         return
-    client, block, packages = contestant(name, provider, sink)
+    client, block, packages = contestant(name, answer, sink)
     for _ in range(100):
         one(client, block)
     times = [one(client, block) for _ in range(calls)]
@@ -154,4 +168,5 @@ def main() -> None:
         os._exit(0)  # what is left to send is not measured
 
 
-main()
+if __name__ == "__main__":
+    main()
