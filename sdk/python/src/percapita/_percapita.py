@@ -168,7 +168,7 @@ class Percapita:
 
     def trace_ended(self, trace: Trace, error: BaseException | None) -> None:
         """Every outermost block is one event, so that an empty block is a trace too."""
-        if not trace.outermost:
+        if trace.outer is not None:
             return
         try:
             sender = self.sender()

@@ -29,6 +29,7 @@ BATCH_BYTES = 1024 * 1024
 FLUSH_SECONDS = 0.5
 EXIT_SECONDS = 2.0
 TRIES = 8
+_WAY_SECONDS, _WAY_EVENTS = 0.0001, 64
 OPEN_AFTER, OPEN_SECONDS = 5, 10.0  # failures in a row, then a server in trouble is left alone for so long
 _OWN_BYTES = 600  # of an event beside its content
 
@@ -188,8 +189,9 @@ class Sender:
 
     def _take(self) -> list[bytes]:
         batch: list[bytes] = []
-        size = 0
+        size, rest = 0, 0
         while len(batch) < BATCH_EVENTS and size < BATCH_BYTES:
+            rest = rest - 1 if rest else self._make_way()
             with self._lock:
                 if not self._queue:
                     break
@@ -204,6 +206,15 @@ class Sender:
             size += len(body)
             batch.append(body)
         return batch
+
+    def _make_way(self) -> int:
+        """Let the host's threads run; how many events may be encoded before the next time, the more the longer the queue.
+
+        A thread that computes is asked for the interpreter's lock after 5 ms only: for so long would a call of the host stand still.
+        """
+        if not self._closing and not self._flushing:
+            time.sleep(_WAY_SECONDS)
+        return len(self._queue) // _WAY_EVENTS
 
     def _counted(self, reason: str) -> None:
         with self._lock:

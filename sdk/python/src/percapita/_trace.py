@@ -33,7 +33,6 @@ class Trace:
         "outer",
         "session_id",
         "started",
-        "started_at",
     )
 
     name: str
@@ -52,12 +51,11 @@ class Trace:
             self.agent = agent or outer.agent
             self.session_id = session_id or outer.session_id
         self.started = time.perf_counter()
-        self.started_at = time.time()
 
     @property
-    def outermost(self) -> bool:
-        """Whether it is a trace of its own."""
-        return self.outer is None
+    def started_at(self) -> float:
+        """Unix seconds, by the clock of now: most blocks in a process that records nothing are never asked."""
+        return time.time() - (time.perf_counter() - self.started)
 
     @property
     def tags(self) -> dict[str, Any]:
@@ -89,6 +87,8 @@ def new_id(at: float | None = None) -> str:
 
 class Block:
     """What `with_trace` answers: `with`, `async with` or a decorator, any number of times, nested or side by side."""
+
+    __slots__ = ("_entered", "_given", "_percapita")
 
     def __init__(
         self, percapita: Percapita, tags: Mapping[str, Any] | None, name: str, agent: str, session_id: str

@@ -202,8 +202,8 @@ class _Call(_Begun):
         try:
             call = self._call
             response = getattr(result, "http_response", None) if self._raw else None
-            if response is None and hasattr(type(result), "iter_bytes"):
-                response = result  # the host asked for httpx's own
+            if response is None and any("iter_bytes" in vars(kind) for kind in type(result).__mro__):
+                response = result  # the host asked for httpx's own; `hasattr` of a model's class would take as long as all the rest
             if response is not None:
                 read_along(response, call, self._streams, is_async)
             elif self._listener is not None and hasattr(result, "_iterator"):
@@ -211,7 +211,7 @@ class _Call(_Begun):
                 (listen_async if is_async else listen)(result, hearing)
                 read_along_instead(result.response, call, hearing, is_async)
             else:
-                if self._background is not None:
+                if self._background is not None and call.surface.operation == "responses":
                     self._background.note(call, result)
                 call.answer(result)
         except Exception as error:
