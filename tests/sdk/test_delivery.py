@@ -201,3 +201,23 @@ def test_nested_blocks_inherit_and_override_tags_and_are_one_trace(intake: Intak
     ]  # fmt: skip
     assert len({e["trace_id"] for e in intake.events}) == 1
     assert [e["type"] for e in intake.events].count("trace") == 1
+
+
+def test_the_thread_makes_way_for_the_host_between_two_events_unless_somebody_waits(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    sleep = time.sleep
+    monkeypatch.setattr("percapita._sender.time.sleep", lambda seconds: (slept.append(seconds), sleep(seconds)))
+    sender = Sender("pc_test", intake.url)
+    for number in range(5):
+        sender.put(event(number))
+    while len(intake.events) < 5:
+        sleep(0.01)
+    assert len(slept) >= 5
+    slept.clear()
+    sender.put(event(6))
+    assert sender.flush(10)
+    assert len(intake.events) == 6
+    sender.close()
+    assert slept == []

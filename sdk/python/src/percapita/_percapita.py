@@ -149,9 +149,10 @@ class Percapita:
 
     def event(self, kind: str) -> dict[str, Any]:
         """An event of now, with what the block around the caller says."""
-        trace = self.trace.get()
-        now = time.time()
-        event: dict[str, Any] = {"id": new_id(now), "type": kind, "timestamp": round(now * 1000, 3)}
+        return self._event(kind, self.trace.get(), time.time())
+
+    def _event(self, kind: str, trace: Trace | None, at: float) -> dict[str, Any]:
+        event: dict[str, Any] = {"id": new_id(), "type": kind, "timestamp": round(at * 1000, 3)}
         agent = self.agent
         if trace is not None:
             event["trace_id"] = trace.id
@@ -174,17 +175,9 @@ class Percapita:
             sender = self.sender()
             if sender is None:
                 return
-            event = self.event("trace")
-            event |= {
-                "trace_id": trace.id, "timestamp": round(trace.started_at * 1000, 3), "status": "error" if error is not None else "ok",
-                "latency_ms": round((time.perf_counter() - trace.started) * 1000, 3),
-            }  # fmt: skip
-            for name, value in (("name", trace.name), ("session_id", trace.session_id), ("agent", trace.agent)):
-                if value:
-                    event[name] = value
-            event.pop("metadata", None)
-            if trace.tags:
-                event["metadata"] = {"tags": trace.tags}
+            event = self._event("trace", trace, trace.started_at)
+            event["status"] = "error" if error is not None else "ok"
+            event["latency_ms"] = round((time.perf_counter() - trace.started) * 1000, 3)
             sender.put(event, 0)
         except Exception as problem:
             once("trace", f"a trace was not recorded: {type(problem).__name__}")

@@ -80,9 +80,10 @@ class Trace:
 def new_id(at: float | None = None) -> str:
     """A UUIDv7 of unix seconds: time first, so that the server can tell a late retry by its id."""
     milliseconds = int((time.time() if at is None else at) * 1000)
-    random = int.from_bytes(os.urandom(10), "big")
-    text = f"{milliseconds << 80 | 0x7 << 76 | (random >> 68 & 0xFFF) << 64 | 0x2 << 62 | random & (1 << 62) - 1:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    random = os.urandom(10)  # of the system: a generator of our own would say the same in two forked children
+    digits = random.hex()
+    version_7, variant = digits[:3], "89ab"[random[9] & 3]
+    return f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7{version_7}-{variant}{digits[3:6]}-{digits[6:18]}"
 
 
 class Block:
