@@ -30,6 +30,7 @@ from bench.made_up import ACCOUNT, VALUES, events_sql
 from consumers.difference import ROLLUPS, truth
 from consumers.fold import Folder
 from pipeline import limits
+from pipeline.http import problems
 from pipeline.limits import QUERY_SECONDS
 from pipeline.schema import Engines, Migration, migrate, migrations
 from pipeline.store import ClickHouse, open_chdb
@@ -244,7 +245,7 @@ def _served(store: ClickHouse, at: list[int], *, raw: bool) -> Iterator[_Asker]:
     )  # fmt: skip
     if raw:
         service.answer_from_raw()
-    app = web.Application()
+    app = web.Application(middlewares=[problems])
     app.router.add_routes(service.routes())
     loop, ready = asyncio.new_event_loop(), threading.Event()
     ports: list[int] = []

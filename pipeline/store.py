@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from traceback import clear_frames
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
@@ -134,9 +134,11 @@ class ClickHouse:
         with self._slots:
             with self._lock:
                 client = self._free.pop() if self._free else None
+            failed = True
             try:
                 client = client or self._connect()
                 yield client
+                failed = False
             except ClickHouseError as error:
                 code = getattr(error, "code", None)
                 detail = _without_values(str(error))
@@ -152,9 +154,13 @@ class ClickHouse:
             except (OSError, RuntimeError) as error:
                 raise StoreError(f"{type(error).__name__} while speaking to the store") from error
             finally:
-                if client is not None:
+                if client is not None and (not failed or self._clean(client)):
                     with self._lock:
                         self._free.append(client)
+
+    def _clean(self, client: Client) -> bool:
+        """Whether a client whose statement failed can be asked again. Over HTTP each answer is one of its own."""
+        return True
 
     def _writer(self) -> AbstractContextManager[Client]:
         """For a statement that writes."""
@@ -326,6 +332,15 @@ class _Chdb(ClickHouse):
     def _ask(self, sql: str) -> object:
         with self._client() as client:
             return client.command(sql)
+
+    def _clean(self, client: Client) -> bool:
+        """What a statement had said before it failed stands before the next answer of its client: it is asked until it says what it should."""
+        for _ in range(3):
+            with suppress(Exception):
+                if client.raw_query("SELECT 1") == b"1\n":
+                    return True
+        client.close()
+        return False
 
     @contextmanager
     def _writer(self) -> Iterator[Client]:

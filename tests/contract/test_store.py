@@ -146,6 +146,28 @@ def test_a_statement_that_fails_is_an_error_with_its_code(store: ClickHouse) -> 
     assert not refused.value.data_error
 
 
+@pytest.mark.parametrize(
+    "failing",
+    [
+        pytest.param("SELECT throwIf(number = 3) AS t FROM numbers(5)", id="before it said anything"),
+        pytest.param("SELECT number, throwIf(number = 3000000) AS t FROM numbers(4000000)", id="in the middle"),
+        pytest.param("SELECT number, sleepEachRow(0.00001) AS t FROM numbers(4000000)", id="out of time"),
+    ],
+)
+@pytest.mark.parametrize("how", ["select", "select_table", "select_array", "execute"])
+def test_what_a_failed_statement_had_said_stands_in_no_other_answer(store: ClickHouse, failing: str, how: str) -> None:
+    with pytest.raises(StoreError):
+        if how == "execute":
+            store.execute(failing, max_execution_time=1)
+        else:
+            getattr(store, how)(failing, seconds=1)
+    for _ in range(2):
+        assert store.select("SELECT 42 AS x").rows == [(42,)]
+        assert store.select_table("SELECT 43 AS x").to_pydict() == {"x": [43]}
+        assert store.select_array("SELECT 44 AS x, 0.5 AS y")["x"].tolist() == [44]
+        assert store.columns_of("events") == Row._fields
+
+
 def test_migrating_twice_runs_nothing(store: ClickHouse) -> None:
     assert migrate(store, Engines()) == []
     assert applied(store).keys() == {m.number for m in migrations()}
