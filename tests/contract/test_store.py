@@ -156,11 +156,9 @@ def test_a_statement_that_fails_is_an_error_with_its_code(store: ClickHouse) -> 
 )
 @pytest.mark.parametrize("how", ["select", "select_table", "select_array", "execute"])
 def test_what_a_failed_statement_had_said_stands_in_no_other_answer(store: ClickHouse, failing: str, how: str) -> None:
+    limit: dict[str, Any] = {"max_execution_time": 1} if how == "execute" else {"seconds": 1}
     with pytest.raises(StoreError):
-        if how == "execute":
-            store.execute(failing, max_execution_time=1)
-        else:
-            getattr(store, how)(failing, seconds=1)
+        getattr(store, how)(failing, **limit)
     for _ in range(2):
         assert store.select("SELECT 42 AS x").rows == [(42,)]
         assert store.select_table("SELECT 43 AS x").to_pydict() == {"x": [43]}
