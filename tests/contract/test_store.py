@@ -166,6 +166,20 @@ def test_what_a_failed_statement_had_said_stands_in_no_other_answer(store: Click
         assert store.columns_of("events") == Row._fields
 
 
+def test_a_connection_that_does_not_come_clean_is_closed_and_another_one_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_chdb(tmp_path)
+    with store._client() as client:
+        monkeypatch.setattr(client, "raw_query", lambda _: b"what was left1\n")
+    with pytest.raises(StoreError):
+        store.select("SELECT throwIf(1)")
+    assert store.select("SELECT 42 AS x").rows == [(42,)]
+    with store._client() as another:
+        assert another is not client
+    store.close()
+
+
 def test_migrating_twice_runs_nothing(store: ClickHouse) -> None:
     assert migrate(store, Engines()) == []
     assert applied(store).keys() == {m.number for m in migrations()}
