@@ -33,6 +33,7 @@ class Trace:
         "outer",
         "session_id",
         "started",
+        "started_at",
     )
 
     name: str
@@ -51,11 +52,7 @@ class Trace:
             self.agent = agent or outer.agent
             self.session_id = session_id or outer.session_id
         self.started = time.perf_counter()
-
-    @property
-    def started_at(self) -> float:
-        """Unix seconds, by the clock of now: most blocks in a process that records nothing are never asked."""
-        return time.time() - (time.perf_counter() - self.started)
+        self.started_at = time.time()  # not told from the other, which stands still while a machine is frozen
 
     @property
     def tags(self) -> dict[str, Any]:
