@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -55,6 +56,19 @@ def test_events_of_a_process_that_ends_at_once_arrive(intake: Intake) -> None:
     """)  # fmt: skip
     assert (ended.returncode, ended.stderr) == (0, "")
     assert sorted(e["type"] for e in intake.events) == ["log", "trace"]
+
+
+def test_events_that_come_one_by_one_arrive_within_a_second_each(intake: Intake) -> None:
+    sender = Sender("pc_test", intake.url)
+    for number in range(4):
+        began = time.monotonic()
+        sender.put(event(number))
+        while len(intake.events) <= number and time.monotonic() - began < 5:
+            time.sleep(0.01)
+        assert time.monotonic() - began < 1
+        time.sleep(0.2 * number)
+    assert [found["id"] for found in intake.events] == [event(number)["id"] for number in range(4)]
+    sender.close()
 
 
 def test_a_process_ends_in_two_seconds_when_nobody_answers(intake: Intake) -> None:
@@ -203,21 +217,74 @@ def test_nested_blocks_inherit_and_override_tags_and_are_one_trace(intake: Intak
     assert [e["type"] for e in intake.events].count("trace") == 1
 
 
-def test_the_thread_makes_way_for_the_host_between_two_events_unless_somebody_waits(
+def test_the_thread_makes_way_for_the_host_between_a_few_events_unless_somebody_waits(
     intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
     sleep = time.sleep
     monkeypatch.setattr("percapita._sender.time.sleep", lambda seconds: (slept.append(seconds), sleep(seconds)))
     sender = Sender("pc_test", intake.url)
-    for number in range(5):
+    for number in range(20):
         sender.put(event(number))
-    while len(intake.events) < 5:
+    while len(intake.events) < 20:
         sleep(0.01)
     assert len(slept) >= 5
     slept.clear()
-    sender.put(event(6))
+    sender.put(event(20))
     assert sender.flush(10)
-    assert len(intake.events) == 6
+    assert len(intake.events) == 21
     sender.close()
     assert slept == []
+
+
+def test_a_host_that_never_waits_loses_nothing(intake: Intake) -> None:
+    """It lets go of the interpreter for moments only, too short for the thread to wake up; so it gives way before the queue is full."""
+    found = script(
+        intake,
+        """
+        import os, time, percapita
+        for number in range(14_000):
+            until = time.perf_counter() + 0.0004
+            while time.perf_counter() < until:
+                os.urandom(8)
+                for _ in range(5_000):
+                    pass
+            percapita.log_usage("openai", "gpt-4o", {"output_tokens": number})
+        assert percapita.flush(60)
+        """,
+    )
+    assert found.returncode == 0, found.stderr
+    assert sorted(event["usage"]["output_tokens"] for event in intake.events) == list(range(14_000))
+    assert intake.dropped() == {}
+
+
+@pytest.mark.parametrize("fork", ["os.fork", "ctypes.PyDLL(None).fork"])
+def test_ids_are_all_different_also_in_forked_children(intake: Intake, fork: str) -> None:
+    """Forked by Python, and without Python being told."""
+    found = script(
+        intake,
+        """
+        import ctypes, os, threading, percapita
+        from percapita._ids import new_id
+        from concurrent.futures import ThreadPoolExecutor
+        new_id()
+        fork = FORK
+        children = []
+        for _ in range(3):
+            child = fork()
+            if child == 0:
+                break
+            children.append(child)
+        with ThreadPoolExecutor(4) as pool:
+            ids = [one for some in pool.map(lambda _: [new_id() for _ in range(500)], range(8)) for one in some]
+        for n in range(0, len(ids), 100):  # as much as a pipe takes in one piece
+            os.write(1, "".join(one + "\\n" for one in ids[n : n + 100]).encode())
+        for child in children:
+            os.waitpid(child, 0)
+        os._exit(0)
+        """.replace("FORK", fork),
+    )
+    assert found.returncode == 0, found.stderr
+    ids = found.stdout.split()
+    assert len(set(ids)) == len(ids) == 4 * 8 * 500
+    assert all(re.fullmatch("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", one) for one in ids)

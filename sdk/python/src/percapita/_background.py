@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from percapita._ids import new_id
 from percapita._openai import SURFACES
 from percapita._reading import get
 from percapita._say import once
-from percapita._trace import new_id
 
 if TYPE_CHECKING:
     from percapita._call import Call

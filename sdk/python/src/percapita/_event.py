@@ -132,10 +132,13 @@ def plain(value: Any) -> Any:
 def _json(event: Mapping[str, Any]) -> bytes:
     """Compact JSON; NaN and infinity, which are none, become null."""
     try:
-        text = json.dumps(event, ensure_ascii=False, separators=(",", ":"), default=plain, allow_nan=False)
+        text = _encode(event)
     except ValueError:
-        text = json.dumps(_finite(event), ensure_ascii=False, separators=(",", ":"), default=plain)
+        text = _encode(_finite(event))
     return text.encode("utf-8", "replace")
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=plain, allow_nan=False).encode
 
 
 def _finite(value: Any) -> Any:

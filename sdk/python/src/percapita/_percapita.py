@@ -11,10 +11,11 @@ from typing import Any, ParamSpec, TypeVar
 
 from percapita import _trace, _wrap
 from percapita._event import Mask
+from percapita._ids import new_id
 from percapita._say import once
 from percapita._sender import EXIT_SECONDS, Sender
 from percapita._snapshot import snapshot
-from percapita._trace import Block, Trace, new_id
+from percapita._trace import Block, Trace
 
 Client = TypeVar("Client")
 P = ParamSpec("P")

@@ -24,13 +24,16 @@ from percapita._version import VERSION
 
 MAX_EVENTS = 10_000
 MAX_BYTES = 64 * 1024 * 1024
-BATCH_EVENTS = 100
+BATCH_EVENTS, BATCH_EVENTS_CROWDED = 100, 500
 BATCH_BYTES = 1024 * 1024
 FLUSH_SECONDS = 0.5
 EXIT_SECONDS = 2.0
 TRIES = 8
-_WAY_SECONDS, _WAY_EVENTS = 0.0001, 64
+# Between the thread and the host's: see `_make_way` and `_give_way`.
+_WAY_SECONDS, _WAY_EVENTS, _WAY_EVENTS_CROWDED = 0.0001, 4, 16
+_ENCODING_WAITS, _ASKING_WAITS = 0.0005, 0.001
 OPEN_AFTER, OPEN_SECONDS = 5, 10.0  # failures in a row, then a server in trouble is left alone for so long
+_NEVER = float("inf")
 _OWN_BYTES = 600  # of an event beside its content
 
 Fill = Callable[[], dict[str, Any]]
@@ -64,9 +67,11 @@ class Sender:
         self._thread: threading.Thread | None = None
         self._connection: http.client.HTTPConnection | None = None
         self._closing = False
-        self._give_up = float("inf")  # monotonic: nothing is sent after it
+        self._give_up = _NEVER  # monotonic: nothing is sent after it
         self._open_at = 0.0  # monotonic: no try before
         self._failures = 0
+        self._wakes_at = 0  # events in the queue at which the thread is to be woken; 0: it is awake
+        self._waits_until = _NEVER  # perf_counter: then it has waited too long for the interpreter
 
     # --- in the host's threads
 
@@ -76,6 +81,8 @@ class Sender:
             if self._pid != os.getpid():
                 self._start_over()  # forked where Python was not told
             self._put(_Item(event, fill, weight + _OWN_BYTES))
+            if self._crowded() and self._waits_until < time.perf_counter():
+                self._give_way()
 
     def _put(self, item: _Item) -> None:
         with self._lock:
@@ -92,8 +99,17 @@ class Sender:
             self._weight += item.weight
             if self._thread is None:
                 self._start_thread()
-            if len(self._queue) >= BATCH_EVENTS or self._weight >= BATCH_BYTES:
+            if self._wakes_at and (len(self._queue) >= self._wakes_at or self._weight >= BATCH_BYTES):
                 self._lock.notify()
+
+    def _give_way(self) -> None:
+        """Let the thread have the interpreter once, as any wait for a provider does, before events are lost.
+
+        A host that waits for nothing lets go of the interpreter only for moments, and has it back before another thread has woken up:
+        the thread would stand still for seconds.
+        """
+        self._waits_until = time.perf_counter() + _ASKING_WAITS
+        time.sleep(0.000001)
 
     def _start_thread(self) -> None:
         thread = threading.Thread(target=self._run, name="percapita", daemon=True)
@@ -158,9 +174,12 @@ class Sender:
         while True:
             with self._lock:
                 if not self._queue and not self._closing and not (self._flushing and self._dropped):
+                    self._wakes_at = 1
                     self._lock.wait()
                 if self._queue and not self._full() and not self._closing and not self._flushing:
+                    self._wakes_at = BATCH_EVENTS
                     self._lock.wait(FLUSH_SECONDS)
+                self._wakes_at = 0
                 if not self._queue and not self._dropped:
                     if self._closing:
                         return
@@ -178,6 +197,7 @@ class Sender:
                 with self._lock:
                     self._count("failed", len(batch))
             finally:
+                self._waits_until = _NEVER
                 with self._lock:
                     self._busy -= 1
                     self._lock.notify_all()
@@ -187,11 +207,16 @@ class Sender:
     def _full(self) -> bool:
         return len(self._queue) >= BATCH_EVENTS or self._weight >= BATCH_BYTES
 
+    def _crowded(self) -> bool:
+        """Three quarters full."""
+        return 4 * len(self._queue) > 3 * MAX_EVENTS or 4 * self._weight > 3 * MAX_BYTES
+
     def _take(self) -> list[bytes]:
         batch: list[bytes] = []
         size, rest = 0, 0
-        while len(batch) < BATCH_EVENTS and size < BATCH_BYTES:
-            rest = rest - 1 if rest else self._make_way()
+        most = BATCH_EVENTS_CROWDED if self._crowded() else BATCH_EVENTS
+        while len(batch) < most and size < BATCH_BYTES:
+            rest = (rest or self._make_way()) - 1
             with self._lock:
                 if not self._queue:
                     break
@@ -208,13 +233,15 @@ class Sender:
         return batch
 
     def _make_way(self) -> int:
-        """Let the host's threads run; how many events may be encoded before the next time, the more the longer the queue.
+        """Let the host's threads run; how many events may be encoded before the next time.
 
         A thread that computes is asked for the interpreter's lock after 5 ms only: for so long would a call of the host stand still.
         """
         if not self._closing and not self._flushing:
+            self._waits_until = time.perf_counter() + _ENCODING_WAITS
             time.sleep(_WAY_SECONDS)
-        return len(self._queue) // _WAY_EVENTS
+            self._waits_until = _NEVER
+        return _WAY_EVENTS_CROWDED if self._crowded() else _WAY_EVENTS
 
     def _counted(self, reason: str) -> None:
         with self._lock:
@@ -228,7 +255,9 @@ class Sender:
                 self._sleep(pause)
             if time.monotonic() > self._give_up:
                 break
+            self._waits_until = time.perf_counter() + _ASKING_WAITS
             status, retry_after = self._post(batch)
+            self._waits_until = _NEVER
             if status == 202:
                 self._failures = 0
                 return

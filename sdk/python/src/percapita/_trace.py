@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextvars
 import functools
 import inspect
-import os
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from percapita._event import tags_of
+from percapita._ids import new_id
 from percapita._say import once
 
 if TYPE_CHECKING:
@@ -72,15 +72,6 @@ class Trace:
         if not self._ids:
             self._ids.append(new_id(self.started_at))
         return self._ids[0]  # the first one, whoever else has appended meanwhile
-
-
-def new_id(at: float | None = None) -> str:
-    """A UUIDv7 of unix seconds: time first, so that the server can tell a late retry by its id."""
-    milliseconds = int((time.time() if at is None else at) * 1000)
-    random = os.urandom(10)  # of the system: a generator of our own would say the same in two forked children
-    digits = random.hex()
-    version_7, variant = digits[:3], "89ab"[random[9] & 3]
-    return f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7{version_7}-{variant}{digits[3:6]}-{digits[6:18]}"
 
 
 class Block:

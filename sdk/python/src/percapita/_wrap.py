@@ -174,6 +174,12 @@ def _ask_for_usage(options: Any, body: dict[str, Any]) -> bool:
     return True
 
 
+@functools.lru_cache(maxsize=256)
+def _is_response(kind: type) -> bool:
+    """Whether it is httpx's; `hasattr` of a model's class would take as long as all the rest."""
+    return any("iter_bytes" in vars(cls) for cls in kind.__mro__)
+
+
 class _Begun:
     """A call that is under way. Nothing here raises."""
 
@@ -202,8 +208,8 @@ class _Call(_Begun):
         try:
             call = self._call
             response = getattr(result, "http_response", None) if self._raw else None
-            if response is None and any("iter_bytes" in vars(kind) for kind in type(result).__mro__):
-                response = result  # the host asked for httpx's own; `hasattr` of a model's class would take as long as all the rest
+            if response is None and _is_response(type(result)):
+                response = result  # the host asked for httpx's own
             if response is not None:
                 read_along(response, call, self._streams, is_async)
             elif self._listener is not None and hasattr(result, "_iterator"):
