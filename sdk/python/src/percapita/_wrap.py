@@ -208,7 +208,7 @@ class _Call(_Begun):
         try:
             call = self._call
             response = getattr(result, "http_response", None) if self._raw else None
-            if response is None and _is_response(type(result)):
+            if response is None and _is_response(type(result)):  # type: ignore[arg-type]  # a class is hashable
                 response = result  # the host asked for httpx's own
             if response is not None:
                 read_along(response, call, self._streams, is_async)
