@@ -20,6 +20,7 @@ from pipeline.store import Store
 
 _say = structlog.get_logger()
 _AGAIN_SECONDS = 1.0
+_AUDITOR_SECONDS = 5.0  # for what it is at when the process is to end; a repair that takes longer is safe to be cut off
 
 
 def serve(
@@ -47,7 +48,8 @@ def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     hold_little()
-    threading.Thread(target=Auditor(store).run, args=(stop,), daemon=True, name="auditor").start()
+    auditor = threading.Thread(target=Auditor(store).run, args=(stop,), daemon=True, name="auditor")
+    auditor.start()
     _say.info("consumer_started", pid=os.getpid())
     try:
         while not stop.is_set():
@@ -66,4 +68,5 @@ def serve(
                 stop.wait(_AGAIN_SECONDS)
     finally:
         stop.set()
+        auditor.join(_AUDITOR_SECONDS)
     _say.info("consumer_stopped", pid=os.getpid())

@@ -115,7 +115,7 @@ class Store(Protocol):
         """Column names in order."""
 
     def close(self) -> None:
-        """Release every connection."""
+        """Release every connection, those that are in use when their statements end. Whatever is asked later raises StoreError."""
 
 
 class ClickHouse:
@@ -125,6 +125,7 @@ class ClickHouse:
         self._connect = connect
         self._cluster = cluster
         self._free: list[Client] = []
+        self._closed = False
         self._slots = threading.BoundedSemaphore(clients)
         self._lock = threading.Lock()
         self._types: dict[str, dict[str, Any]] = {}
@@ -133,6 +134,8 @@ class ClickHouse:
     def _client(self) -> Iterator[Client]:
         with self._slots:
             with self._lock:
+                if self._closed:
+                    raise StoreError("the store was closed")
                 client = self._free.pop() if self._free else None
             failed = True
             try:
@@ -155,8 +158,14 @@ class ClickHouse:
                 raise StoreError(f"{type(error).__name__} while speaking to the store") from error
             finally:
                 if client is not None and (not failed or self._clean(client)):
-                    with self._lock:
-                        self._free.append(client)
+                    self._give_back(client)
+
+    def _give_back(self, client: Client) -> None:
+        with self._lock:
+            if not self._closed:
+                self._free.append(client)
+                return
+        client.close()
 
     def _clean(self, client: Client) -> bool:
         """Whether a client whose statement failed can be asked again. Over HTTP each answer is one of its own."""
@@ -292,6 +301,7 @@ class ClickHouse:
 
     def close(self) -> None:
         with self._lock:
+            self._closed = True
             for client in self._free:
                 client.close()
             self._free.clear()

@@ -24,7 +24,8 @@ from query.shapes import filled
 from tests.support.rows import make_rows
 
 HOUR, DAY = 3_600_000_000, 86_400_000_000
-NOW = time.time_ns() // 1000
+_REAL = time.time_ns() // 1000
+NOW = _REAL - _REAL % DAY - 13 * HOUR - 43 * HOUR // 60  # yesterday morning: a day is closed only some minutes after its midnight
 START = NOW - 3 * DAY
 ASKED: list[list[tuple[str, str]]] = [
     [],

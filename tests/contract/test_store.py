@@ -9,6 +9,7 @@ import sys
 import time
 import weakref
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,22 @@ def test_a_connection_that_does_not_come_clean_is_closed_and_another_one_made(
     with store._client() as another:
         assert another is not client
     store.close()
+
+
+def test_a_connection_in_use_when_its_store_is_closed_is_closed_after_its_statement(tmp_path: Path) -> None:
+    """It would hold the engine, of which a process has one, on its folder."""
+    store = open_chdb(tmp_path / "one")
+    with ThreadPoolExecutor(1) as beside:
+        asked = beside.submit(store.select, "SELECT sleep(1) + 42")
+        while store._slots._value == 8:
+            time.sleep(0.01)
+        store.close()
+        with pytest.raises(StoreError, match="closed"):
+            store.select("SELECT 1")
+        assert asked.result().rows == [(42,)]
+    other = open_chdb(tmp_path / "two")
+    assert other.select("SELECT 43 AS x").rows == [(43,)]
+    other.close()
 
 
 def test_migrating_twice_runs_nothing(store: ClickHouse) -> None:
