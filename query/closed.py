@@ -106,7 +106,8 @@ class Closed:
         # The whole hour of the edge is among them: what is kept stays good while the window's start moves within it.
         start, end = (parts.edge or parts.closed[0]).start, parts.closed[-1].end
         start -= start % HOUR
-        key = (q.account, q.filters, start, end)
+        # And where the closed hours begin: at the same hour as the edge's, where another window has none.
+        key = (q.account, q.filters, start, parts.closed[0].start, end)
         said, now = self._said(q, start, end), time.monotonic()
         with self._lock:
             entry = self._entries.get(key)

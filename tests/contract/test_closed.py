@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -25,7 +26,9 @@ from tests.support.rows import make_rows
 
 HOUR, DAY = 3_600_000_000, 86_400_000_000
 _REAL = time.time_ns() // 1000
-NOW = _REAL - _REAL % DAY - 13 * HOUR - 43 * HOUR // 60  # yesterday morning: a day is closed only some minutes after its midnight
+NOW = (
+    _REAL - _REAL % DAY - 13 * HOUR - 43 * HOUR // 60
+)  # yesterday morning: a day is closed only some minutes after its midnight
 START = NOW - 3 * DAY
 ASKED: list[list[tuple[str, str]]] = [
     [],
@@ -259,3 +262,28 @@ def test_what_was_read_before_a_repair_is_not_told_after_it(
 def migrate_again(store: ClickHouse, view: str) -> None:
     (made,) = (m for m in migrations() if m.name.endswith(view))
     store.execute(made.sql(Engines()))
+
+
+@pytest.mark.parametrize("parameters", [[], [("tag.plan", "pro")]], ids=str)
+def test_windows_that_begin_in_the_same_hour_do_not_share_what_is_kept(
+    store: ClickHouse, parameters: list[tuple[str, str]]
+) -> None:
+    """A window that rolls, half an hour into the hour that one with a start of its own begins with."""
+    insert(
+        store, [row._replace(trace_id=f"edge-{row.trace_id}") for row in make_rows("a", 900, 3, START, START + HOUR)]
+    )
+    now = NOW - NOW % DAY + HOUR // 2
+    begins = now - 28 * DAY - HOUR // 2
+    insert(
+        store,
+        [row._replace(trace_id=f"b-{row.trace_id}") for row in make_rows("a", 200, 4, begins, begins + 2 * HOUR)],
+    )
+    fixed = datetime.fromtimestamp(begins / 1e6, UTC).isoformat().replace("+00:00", "Z")
+    for order in (1, -1):
+        answers = Answers(store)
+        for _ in range(2):
+            for window in [{"window": "28d"}, {"from": fixed}][::order]:
+                q = parse_question("a", [*window.items(), *parameters], now, takes=UsersQuery)
+                raw = Answers(store)
+                raw.raw_alone = True
+                assert answers.users(q)["totals"] == raw.users(q)["totals"], (window, order)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import string
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 _BOUND = r"(?:^|[^0-9A-Za-z_.+-])"
 
@@ -88,31 +90,125 @@ _RULES: tuple[tuple[str, str, Callable[[str], bool]], ...] = (
     ("PHONE", _BOUND + r"([2-9][0-9]{2}[ .-][2-9][0-9]{2}[ .-][0-9]{4})", _is_phone),
     ("PHONE", _BOUND + r"(0[1-9][0-9]{1,4}[ /-][0-9]{3,8}(?:[ -][0-9]{2,5}){0,3})", _is_phone),
 )  # fmt: skip
-_AFTER = r"(?:$|[^0-9A-Za-z_-]|[.-](?:[^0-9A-Za-z]|$))"
-
-
-_ANY = re.compile("|".join(f"(?:{pattern})" for _, pattern, _ in _RULES), re.ASCII)
-_KINDS = tuple((f"[{kind}]", validate) for kind, _, validate in _RULES)
 _MAY_HOLD = re.compile(r"@|-----BEGIN|eyJ|://|[0-9]|[0-9A-Fa-f]:[0-9A-Fa-f:]|[A-Za-z0-9_-]{20}")
 
 
+# Python's `re` tries every place of a text anew and keeps the interpreter to itself meanwhile, so a rule is looked for in a way that reads
+# the text once, whatever stands in it: by the bound or the words that it begins with, or by a literal in its middle.
+
+
+class _Found(NamedTuple):
+    start: int  # with what sets the bound
+    first: int
+    end: int
+
+
+class _Beginning:
+    """Rules that begin with a bound: the first class of the pattern says at once where one cannot be."""
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = re.compile(pattern.replace("(?:^|[^", "(?:[^", 1), re.ASCII)
+
+    def of(self, text: str) -> Callable[[int], _Found | None]:
+        search = self._pattern.search
+
+        def find(position: int) -> _Found | None:
+            match = search(text, position)
+            return _Found(match.start(), match.start(1), match.end(1)) if match is not None else None
+
+        return find
+
+
+class _Enclosed:
+    """What stands between two texts, or behind the first: where it ends is looked for only once it is the next finding."""
+
+    def __init__(self, pattern: str) -> None:
+        begin, _, end = pattern[1:-1].partition("(?s:.)*?")
+        self._begin, self._end = re.compile(begin, re.ASCII), re.compile(end, re.ASCII)
+
+    def of(self, text: str) -> Callable[[int], _Found | None]:
+        def find(position: int) -> _Found | None:
+            match = self._begin.search(text, position)
+            return _Found(match.start(), match.start(), match.end()) if match is not None else None
+
+        return find
+
+    def end(self, text: str, begun: int) -> int:
+        match = self._end.search(text, begun)
+        return match.end() if match is not None else len(text)
+
+
+class _Around:
+    """Rules with a literal in their middle: what stands behind it is the same for every beginning before it."""
+
+    def __init__(self, pattern: str, literal: str, characters: str, most: int) -> None:
+        before, _, after = pattern[1:-1].partition(literal)
+        self._before, self._after = re.compile(before + r"\Z", re.ASCII), re.compile(literal + after, re.ASCII)
+        self._literal = literal.replace("\\", "")
+        self._characters, self._most = characters, most  # of what may stand before the literal
+
+    def of(self, text: str) -> Callable[[int], _Found | None]:
+        at, run, end = -1, 0, 0  # the literal, where what may stand before it begins, where the finding ends
+
+        def find(position: int) -> _Found | None:
+            nonlocal at, run, end
+            while True:
+                if at >= position and (match := self._before.search(text, max(run, position), at)) is not None:
+                    return _Found(match.start(), match.start(), end)
+                last, at = at, text.find(self._literal, max(at + 1, position))
+                if at < 0:
+                    at = len(text)
+                    return None
+                if (behind := self._after.match(text, at)) is not None:
+                    before = text[max(last + 1, at - self._most, 0) : at]
+                    run, end = at - len(before) + len(before.rstrip(self._characters)), behind.end()
+                else:
+                    run = at  # nothing begins here
+
+        return find
+
+
+_WORD = string.ascii_letters + string.digits
+_AROUND = {
+    "JWT": (r"\.eyJ", _WORD + "_-", sys.maxsize),
+    "CONNECTION_STRING": ("://", _WORD + "+.-", 21),
+    "EMAIL": ("@", _WORD + "._%+'-", 64),
+}
+
+
+def _looked_for(kind: str, pattern: str) -> _Beginning | _Enclosed | _Around:
+    if kind in _AROUND:
+        return _Around(pattern, *_AROUND[kind])
+    return _Enclosed(pattern) if kind == "PRIVATE_KEY" else _Beginning(pattern)
+
+
+_FINDERS = tuple((f"[{kind}]", _looked_for(kind, pattern), validate) for kind, pattern, validate in _RULES)
+
+
 def redact(text: str) -> str:
-    """The text with every finding replaced by its kind, like `[EMAIL]`."""
+    """The text with every finding replaced by its kind, like `[EMAIL]`. The leftmost is the next one, at one place the first rule's."""
     if not _MAY_HOLD.search(text):
         return text
+    whole, text = text, f"\n{text}"  # a bound for the first character
+    finds = [finder.of(text) for _, finder, _ in _FINDERS]
+    waiting = [(found, number) for number, find in enumerate(finds) if (found := find(0)) is not None]
     parts: list[str] = []
-    kept, position = 0, 0
-    while (match := _ANY.search(text, position)) is not None:
-        number = match.lastindex or 1
-        start, end = match.span(number)
-        kind, validate = _KINDS[number - 1]
-        if validate(text[start:end]) and _ends(text, end, kind):
-            parts += (text[kept:start], kind)
+    kept = 1
+    while waiting:
+        (_, first, end), number = min(waiting)
+        kind, finder, validate = _FINDERS[number]
+        if isinstance(finder, _Enclosed):
+            end = finder.end(text, end)
+        position = first + 1
+        if validate(text[first:end]) and _ends(text, end, kind):
+            parts += (text[kept:first], kind)
             kept = position = end
-        else:
-            position = start + 1
-    parts.append(text[kept:])
-    return "".join(parts)
+        waiting = [
+            (later, which)
+            for found, which in waiting
+            if (later := found if found.start >= position else finds[which](position)) is not None
+        ]
+    return "".join((*parts, text[kept:])) if parts else whole
 
 
 def _ends(text: str, end: int, kind: str) -> bool:
