@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from percapita import _redact
 from percapita._event import EVENT_BYTES, encoded, tags_of
@@ -70,6 +72,46 @@ def test_the_rules_are_the_servers() -> None:
 @given(st.text(alphabet="ab1@.:-+( )4eyJ_/\n", max_size=60))
 def test_the_sdk_redacts_any_text_as_the_server_does(text: str) -> None:
     assert _redact.redact(text) == redact.redact(text)
+
+
+PIECES = [
+    "eyJ", "eyJabcdefgh", ".", "a", "-", "_", " ", "@", "a@b.co", "://", ":x@y ", "AB12", "DE89370400440532013000", "4111 1111 1111 1111",
+    "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "sk-", "x" * 21, "\n", "1.2.3.4", "a:b", "%", "212-555-1234", "1.", "SG.", "0",
+    "+49 30 1234567",
+]  # fmt: skip
+_ONE_SEARCH = re.compile("|".join(f"(?:{pattern})" for _, pattern, _ in _redact._RULES), re.ASCII)
+
+
+def redacted_by_one_search(text: str) -> str:
+    """What the rules mean: all of them side by side, as the server has them."""
+    parts, kept, position = [], 0, 0
+    while (match := _ONE_SEARCH.search(text, position)) is not None:
+        kind, _, is_valid = _redact._RULES[(match.lastindex or 1) - 1]
+        first, end = match.span(match.lastindex or 1)
+        position = first + 1
+        if is_valid(text[first:end]) and _redact._ends(text, end, f"[{kind}]"):
+            parts += [text[kept:first], f"[{kind}]"]
+            kept = position = end
+    return "".join([*parts, text[kept:]])
+
+
+@settings(max_examples=500)
+@given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
+def test_rules_that_are_looked_for_one_by_one_find_what_all_find_together(text: str) -> None:
+    assert _redact.redact(text) == redacted_by_one_search(text)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=4).map("".join), st.sampled_from(["", "a" * 64 + "@"]))
+@example("eyJ", "")
+@example("1.", "a" * 64 + "@")
+@example(".eyJabcdefgh.abcdefgh-----BEGIN PRIVATE KEY-----", "")
+def test_redacting_takes_a_time_that_grows_with_the_text_whatever_stands_in_it(unit: str, before: str) -> None:
+    """`re` keeps every thread of the host waiting meanwhile, and the text is anybody's."""
+    text = before + unit * (100_000 // len(unit))
+    began = time.thread_time()
+    _redact.redact(text)
+    assert time.thread_time() - began < 0.2  # 0.01 to 0.04; what is quadratic takes seconds
 
 
 def test_a_mask_may_change_what_is_sent() -> None:

@@ -98,7 +98,7 @@ _MAY_HOLD = re.compile(r"@|-----BEGIN|eyJ|://|[0-9]|[0-9A-Fa-f]:[0-9A-Fa-f:]|[A-
 
 
 class _Found(NamedTuple):
-    start: int  # with what sets the bound
+    start: int  # with what sets the bound; the text itself begins at 1
     first: int
     end: int
 
@@ -114,7 +114,7 @@ class _Beginning:
 
         def find(position: int) -> _Found | None:
             match = search(text, position)
-            return _Found(match.start(), match.start(1), match.end(1)) if match is not None else None
+            return _Found(max(1, match.start()), match.start(1), match.end(1)) if match is not None else None
 
         return find
 
@@ -195,7 +195,7 @@ def redact(text: str) -> str:
     parts: list[str] = []
     kept = 1
     while waiting:
-        (_, first, end), number = min(waiting)
+        (_, first, end), number = min(waiting, key=lambda one: one[0].start)  # the first of those at one place
         kind, finder, validate = _FINDERS[number]
         if isinstance(finder, _Enclosed):
             end = finder.end(text, end)
