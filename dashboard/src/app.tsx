@@ -37,11 +37,15 @@ export function App() {
 }
 
 function SignedIn() {
+  const client = useQueryClient();
   const me = useMe();
   const out = me.error?.status === 401;
   useEffect(() => {
-    if (out) go(href(pathOf("sign-in"), [["to", location.pathname + location.search]]), { replace: true });
-  }, [out]);
+    if (!out) return;
+    // The session is over: what it read does not outlive it.
+    client.clear();
+    go(href(pathOf("sign-in"), [["to", location.pathname + location.search]]), { replace: true });
+  }, [out, client]);
   if (out) return null;
   if (me.error) {
     return (

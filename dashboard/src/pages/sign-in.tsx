@@ -1,13 +1,13 @@
-import { useQueryClient } from "@tanstack/react-query";
 import { type SyntheticEvent, useEffect, useRef, useState } from "react";
-import { Problem, post } from "../api/client";
+import { Problem } from "../api/client";
+import { useEnter } from "../api/session";
 import { Icon, Logo } from "../parts/icon";
 import { SignInArt } from "../parts/sign-in-art";
 import { go, pathOf } from "../state/address";
 
 /** A read key, posted once, becomes a session cookie. `percapita up` prints a one-time link that does the same. */
 export function SignIn() {
-  const client = useQueryClient();
+  const begin = useEnter();
   const [key, setKey] = useState("");
   const [seen, setSeen] = useState(false);
   const [trouble, setTrouble] = useState<string | null>(null);
@@ -17,8 +17,7 @@ export function SignIn() {
 
   const enter = async (what: { key: string } | { link: string }): Promise<void> => {
     try {
-      await post("v1/session", what);
-      await client.invalidateQueries({ queryKey: ["me"] });
+      await begin(what);
       go(destination(), { replace: true });
     } catch (error) {
       setTrouble(error instanceof Problem ? reason(error, "link" in what) : "Something went wrong; try again.");
