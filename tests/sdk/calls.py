@@ -23,8 +23,6 @@ import openai
 import percapita
 from pydantic import BaseModel
 
-warnings.simplefilter("ignore")
-
 
 class City(BaseModel):
     """What `parse` is asked for."""
@@ -713,13 +711,20 @@ def client_of(kind: str, url: str, is_async: bool) -> Any:
 
 
 async def transcript(function: Case, client: Any) -> Say | None:
+    """All that the host sees, and what is warned of, in any thread, until the call's event is sent."""
     say = Say()
-    try:
-        await function(client, say)
-    except Missing:
-        return None
-    except Exception as error:  # the host saw this too
-        say("raised", error)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        warnings.simplefilter("ignore", ResourceWarning)  # of sockets, whenever they are collected
+        try:
+            await function(client, say)
+        except Missing:
+            return None
+        except Exception as error:  # the host saw this too
+            say("raised", error)
+        percapita.flush(20)
+        if warned:
+            say("warned", sorted({f"{w.category.__name__}: {w.message}" for w in warned}))
     return say
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from percapita._reading import dumped
 from percapita._redact import redacted
 from percapita._say import once
 
@@ -125,7 +126,7 @@ def plain(value: Any) -> Any:
         method = getattr(value, name, None)
         if callable(method):
             with contextlib.suppress(Exception):
-                return method()
+                return dumped(value) if name == "model_dump" else method()
     return str(value)
 
 

@@ -17,7 +17,15 @@ def dump(value: Any) -> Any:
     """A model as a dict."""
     if value is None or isinstance(value, (dict, list, str, int, float, bool)):
         return value
-    return value.model_dump() if hasattr(value, "model_dump") else value
+    return dumped(value) if hasattr(value, "model_dump") else value
+
+
+def dumped(model: Any) -> Any:
+    """What a pydantic model says it holds. Its warnings would repeat content in the host's logs, or raise there under `-W error`."""
+    try:
+        return model.model_dump(warnings=False)
+    except (TypeError, ValueError):  # pydantic 1, and what only looks like a model: neither warns
+        return model.model_dump()
 
 
 def tokens_of(characters: int) -> int:
