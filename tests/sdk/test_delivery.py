@@ -79,7 +79,8 @@ def test_a_process_ends_in_two_seconds_when_nobody_answers(intake: Intake) -> No
             with percapita.with_trace(tags={"userId": "ada"}):
                 pass
         """, PERCAPITA_URL=f"http://127.0.0.1:{deaf.getsockname()[1]}")  # fmt: skip
-    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.returncode == 0
+    assert "Traceback" not in ended.stderr
     assert time.monotonic() - began < 5
 
 

@@ -177,7 +177,8 @@ def test_exit_is_bounded_when_the_server_hangs_with_several_configurations() -> 
         """
         done = subprocess.run([sys.executable, "-c", textwrap.dedent(text)], capture_output=True, text=True, timeout=30, check=False,
                               env={**os.environ, "PYTHONPATH": str(ROOT / "sdk" / "python" / "src")})  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
     assert time.monotonic() - began < 5
 
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
 from percapita import _trace, _wrap
 from percapita._event import Mask
@@ -86,8 +87,11 @@ class Percapita:
                     once("privacy", "PERCAPITA_PRIVACY is one of minimal, standard, full: minimal is taken")
                     mode = "minimal"
                 self.agent = agent or os.environ.get("PERCAPITA_AGENT", "")
-                if key:
-                    self._sender = Sender(key, url or os.environ.get("PERCAPITA_URL") or _URL, privacy=mode, mask=mask)
+                where = url or os.environ.get("PERCAPITA_URL") or _URL
+                if key and _is_address(where):
+                    self._sender = Sender(key, where, privacy=mode, mask=mask)
+                elif key:
+                    once("url", "PERCAPITA_URL is no address like https://percapita.example:8900: nothing is recorded")
                 self._looked = True
         return self._sender
 
@@ -199,3 +203,12 @@ class Percapita:
         sender = self._sender
         if sender is not None:
             sender.close(timeout)
+
+
+def _is_address(url: str) -> bool:
+    """With http or https, and a host: `host:8900` would otherwise be taken for something on this machine."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

@@ -28,21 +28,30 @@ BATCH_EVENTS, BATCH_EVENTS_CROWDED = 100, 500
 BATCH_BYTES = 1024 * 1024
 FLUSH_SECONDS = 0.5
 EXIT_SECONDS = 2.0
-TRIES = 8
+FIRST_PAUSE_SECONDS = 0.25  # after a failure, doubled with each
+OPEN_AFTER, OPEN_SECONDS = 5, 10.0  # failures in a row, then a server in trouble is left alone for so long
+RETRY_AFTER_SECONDS = 60.0  # at most: what the server may ask for
+ANSWER_SECONDS = 10.0  # for each of connecting, sending and being answered
 # Between the thread and the host's: see `_make_way` and `_give_way`.
 _WAY_SECONDS, _WAY_EVENTS, _WAY_EVENTS_CROWDED = 0.0001, 4, 16
 _ENCODING_WAITS, _ASKING_WAITS = 0.0005, 0.001
-OPEN_AFTER, OPEN_SECONDS = 5, 10.0  # failures in a row, then a server in trouble is left alone for so long
 _NEVER = float("inf")
-_OWN_BYTES = 600  # of an event beside its content
+_OWN_BYTES, _ENCODED_BYTES = 600, 150  # of an event beside its content; beside its JSON
 
 Fill = Callable[[], dict[str, Any]]
 
 
 class _Item(NamedTuple):
+    number: int  # as they were put
     event: dict[str, Any]
     fill: Fill | None  # the rest of the event, read from the provider's objects in the background
     weight: int  # about the bytes it holds
+
+
+class _Encoded(NamedTuple):
+    number: int
+    body: bytes
+    weight: int
 
 
 class Sender:
@@ -59,17 +68,21 @@ class Sender:
         """Fresh lock, queue, thread and socket: at the start, and in a forked child, whose parent sends what it queued itself."""
         self._pid = os.getpid()
         self._lock = threading.Condition()
-        self._queue: deque[_Item] = deque()
-        self._weight = 0
-        self._busy = 0
+        self._queue: deque[_Item] = deque()  # as the host gave them
+        self._ready: deque[_Encoded] = deque()  # those before, as they go out
+        self._held: list[_Encoded] = []  # those before, on their way
+        self._weight = 0  # of all three
+        self._ready_bytes = 0
+        self._number = 0  # of the next event
+        self._answers = 0  # how often the server took something
         self._flushing = 0
+        self._hurry = False  # somebody waits: one try more at once
         self._dropped: dict[str, int] = {}
         self._thread: threading.Thread | None = None
         self._connection: http.client.HTTPConnection | None = None
         self._closing = False
         self._give_up = _NEVER  # monotonic: nothing is sent after it
-        self._open_at = 0.0  # monotonic: no try before
-        self._failures = 0
+        self._failures = 0  # in a row
         self._wakes_at = 0  # events in the queue at which the thread is to be woken; 0: it is awake
         self._waits_until = _NEVER  # perf_counter: then it has waited too long for the interpreter
 
@@ -80,27 +93,49 @@ class Sender:
         with contextlib.suppress(Exception):
             if self._pid != os.getpid():
                 self._start_over()  # forked where Python was not told
-            self._put(_Item(event, fill, weight + _OWN_BYTES))
+            self._put(event, weight + _OWN_BYTES, fill)
             if self._crowded() and self._waits_until < time.perf_counter():
                 self._give_way()
 
-    def _put(self, item: _Item) -> None:
+    def _put(self, event: dict[str, Any], weight: int, fill: Fill | None) -> None:
         with self._lock:
             if self._closing:
+                self._count("closed")
+                if not _ending:
+                    once("closed", "what ends after shutdown() is not recorded")
                 return
-            if self._weight + item.weight > MAX_BYTES or len(self._queue) >= MAX_EVENTS:
+            waiting = self._waiting()
+            if self._weight + weight > MAX_BYTES or waiting >= MAX_EVENTS:
                 # Content goes before tokens: an event without it still counts.
-                item = _Item(without_content(_filled(item)), None, _OWN_BYTES)
+                event, fill, weight = without_content(event), _without_content(fill), _OWN_BYTES
                 self._count("content_queue_full")
-            while self._queue and (self._weight + item.weight > MAX_BYTES or len(self._queue) >= MAX_EVENTS):
-                self._weight -= self._queue.popleft().weight
-                self._count("queue_full")
-            self._queue.append(item)
-            self._weight += item.weight
+                while self._weight + weight > MAX_BYTES or waiting >= MAX_EVENTS:
+                    if not self._drop_oldest():
+                        break
+                    waiting -= 1
+            self._queue.append(_Item(self._number, event, fill, weight))
+            self._number += 1
+            self._weight += weight
             if self._thread is None:
                 self._start_thread()
-            if self._wakes_at and (len(self._queue) >= self._wakes_at or self._weight >= BATCH_BYTES):
+            if self._wakes_at and (waiting + 1 >= self._wakes_at or self._weight >= BATCH_BYTES):
                 self._lock.notify()
+
+    def _waiting(self) -> int:
+        return len(self._queue) + len(self._ready) + len(self._held)
+
+    def _drop_oldest(self) -> bool:
+        """Of those that are not on their way."""
+        if self._ready:
+            oldest = self._ready.popleft()
+            self._ready_bytes -= len(oldest.body)
+            self._weight -= oldest.weight
+        elif self._queue:
+            self._weight -= self._queue.popleft().weight
+        else:
+            return False
+        self._count("queue_full")
+        return True
 
     def _give_way(self) -> None:
         """Let the thread have the interpreter once, as any wait for a provider does, before events are lost.
@@ -127,20 +162,37 @@ class Sender:
                         util.Finalize(None, shutdown_all, exitpriority=0)
 
     def flush(self, timeout: float = 10.0) -> bool:
-        """Wait until everything queued was answered; False when the time was up first."""
+        """Wait until everything put so far was answered; False when the time was up first."""
         deadline = time.monotonic() + timeout
         with self._lock:
+            until = self._number
             self._flushing += 1
+            self._hurry = True
+            self._lock.notify_all()
             try:
-                while self._queue or self._busy or (self._dropped and self._thread is not None and not self._failures):
-                    left = deadline - time.monotonic()
-                    if left <= 0 or self._thread is None:
-                        return False
-                    self._lock.notify_all()
-                    self._lock.wait(min(left, 0.05))
+                if not self._wait_until(lambda: self._oldest() >= until, deadline):
+                    return False
+                answers = self._answers  # what was dropped is told in one of the next
+                self._wait_until(lambda: not self._dropped or self._failures > 0 or self._answers > answers, deadline)
             finally:
                 self._flushing -= 1
+                self._hurry = self._hurry and self._flushing > 0
         return True
+
+    def _wait_until(self, done: Callable[[], bool], deadline: float) -> bool:
+        while not done():
+            left = deadline - time.monotonic()
+            if left <= 0 or self._thread is None or not self._thread.is_alive():
+                return False
+            self._lock.wait(min(left, 0.05))
+        return True
+
+    def _oldest(self) -> int:
+        """The number of the oldest event that is not settled; the next one's where all are."""
+        for events in (self._held, self._ready, self._queue):
+            if events:
+                return events[0].number
+        return self._number
 
     def close(self, timeout: float = EXIT_SECONDS) -> None:
         """Send what is queued within the time, then end the thread. What is put later is not taken."""
@@ -173,64 +225,87 @@ class Sender:
     def _run(self) -> None:
         while True:
             with self._lock:
-                if not self._queue and not self._closing and not (self._flushing and self._dropped):
+                if not self._waiting() and not self._closing and not (self._flushing and self._dropped):
                     self._wakes_at = 1
                     self._lock.wait()
-                if self._queue and not self._full() and not self._closing and not self._flushing:
+                if self._waiting() and not self._full() and not self._closing and not self._flushing:
                     self._wakes_at = BATCH_EVENTS
                     self._lock.wait(FLUSH_SECONDS)
                 self._wakes_at = 0
-                if not self._queue and not self._dropped:
+                if not self._waiting() and not self._dropped:
                     if self._closing:
                         return
                     continue
-                if not self._queue and not self._flushing and not self._closing:
+                if not self._waiting() and not self._flushing and not self._closing:
                     continue  # counts alone wait for events, or for somebody who asks
-                told_only = not self._queue
-                self._busy += 1
-            batch: list[bytes] = []
+                told_only = not self._waiting()
             try:
-                batch = self._take()
-                self._deliver(batch)
+                self._take()
+                self._deliver([event.body for event in self._held])
             except Exception as error:
                 once("deliver", f"events were not sent: {type(error).__name__}")
                 with self._lock:
-                    self._count("failed", len(batch))
+                    self._count("failed", len(self._held))
             finally:
                 self._waits_until = _NEVER
                 with self._lock:
-                    self._busy -= 1
+                    self._weight -= sum(event.weight for event in self._held)
+                    self._held = []
                     self._lock.notify_all()
             if self._closing and (told_only or time.monotonic() > self._give_up):
                 return
 
     def _full(self) -> bool:
-        return len(self._queue) >= BATCH_EVENTS or self._weight >= BATCH_BYTES
+        return self._waiting() >= BATCH_EVENTS or self._weight >= BATCH_BYTES
 
     def _crowded(self) -> bool:
         """Three quarters full."""
-        return 4 * len(self._queue) > 3 * MAX_EVENTS or 4 * self._weight > 3 * MAX_BYTES
+        return 4 * self._waiting() > 3 * MAX_EVENTS or 4 * self._weight > 3 * MAX_BYTES
 
-    def _take(self) -> list[bytes]:
-        batch: list[bytes] = []
-        size, rest = 0, 0
+    def _take(self) -> None:
+        """The next batch, in hand until it is settled."""
         most = BATCH_EVENTS_CROWDED if self._crowded() else BATCH_EVENTS
-        while len(batch) < most and size < BATCH_BYTES:
+        self._encode(lambda: len(self._ready) < most and self._ready_bytes < BATCH_BYTES)
+        with self._lock:
+            size = 0
+            while self._ready and len(self._held) < most and size < BATCH_BYTES:
+                self._held.append(self._ready.popleft())
+                size += len(self._held[-1].body)
+            self._ready_bytes -= size
+
+    def _encode(self, wanted: Callable[[], bool]) -> None:
+        """Encode what the host gave, from the oldest on. Then it has its true weight, and the provider's objects are let go."""
+        rest = 0
+        while self._queue and wanted():
             rest = (rest or self._make_way()) - 1
             with self._lock:
-                if not self._queue:
-                    break
-                item = self._queue.popleft()
+                item = self._queue[0] if self._queue else None
+            if item is None:
+                return
+            body = self._encoded(item)
+            with self._lock:
+                if not self._queue or self._queue[0] is not item:
+                    continue  # dropped meanwhile
+                self._queue.popleft()
                 self._weight -= item.weight
-            try:
-                body = encoded(_filled(item), self._privacy, self._mask, self._counted)
-            except Exception as error:
-                once("encode", f"an event was left out: {type(error).__name__}")
-                self._counted("unreadable")
-                continue
-            size += len(body)
-            batch.append(body)
-        return batch
+                if body is not None:
+                    made = _Encoded(item.number, body, len(body) + _ENCODED_BYTES)
+                    self._ready.append(made)
+                    self._ready_bytes += len(body)
+                    self._weight += made.weight
+
+    def _encoded(self, item: _Item) -> bytes | None:
+        try:
+            event = _filled(item.event, item.fill)
+            body = encoded(event, self._privacy, self._mask, self._counted)
+            if self._weight - item.weight + len(body) > MAX_BYTES:  # heavier than its weight said
+                self._counted("content_queue_full")
+                body = encoded(without_content(event), self._privacy, self._mask, self._counted)
+        except Exception as error:
+            once("encode", f"an event was left out: {type(error).__name__}")
+            self._counted("unreadable")
+            return None
+        return body
 
     def _make_way(self) -> int:
         """Let the host's threads run; how many events may be encoded before the next time.
@@ -248,13 +323,8 @@ class Sender:
             self._count(reason)
 
     def _deliver(self, batch: list[bytes]) -> None:
-        """Until taken, refused for good, or too many tries; ids make repeats safe."""
-        for attempt in range(TRIES):
-            pause = self._open_at - time.monotonic()
-            if pause > 0:
-                self._sleep(pause)
-            if time.monotonic() > self._give_up:
-                break
+        """Until taken, or refused for good. A server in trouble is waited for: what bounds that is the queue. Ids make repeats safe."""
+        while time.monotonic() <= self._give_up:
             self._waits_until = time.perf_counter() + _ASKING_WAITS
             status, retry_after = self._post(batch)
             self._waits_until = _NEVER
@@ -272,24 +342,37 @@ class Sender:
                     self._count(f"refused_{status}", len(batch))
                 return
             self._failures += 1
-            wait = retry_after if retry_after is not None else min(30.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.0)
-            if self._failures >= OPEN_AFTER:
-                self._open_at = time.monotonic() + OPEN_SECONDS
-            self._sleep(wait)
+            if status and self._failures == OPEN_AFTER:
+                once(f"trouble:{status}", f"events wait: the server answers {status}")
+            if not batch:
+                return  # counts alone are told another time
+            self._sleep(self._pause(retry_after))
         with self._lock:
             self._count("undelivered", len(batch))
 
+    def _pause(self, retry_after: float | None) -> float:
+        """Seconds until the next try."""
+        if self._failures >= OPEN_AFTER:
+            return max(retry_after or 0.0, OPEN_SECONDS * random.uniform(1.0, 1.2))
+        if retry_after is not None:
+            return retry_after
+        return FIRST_PAUSE_SECONDS * 2.0 ** (self._failures - 1) * random.uniform(0.5, 1.0)
+
     def _sleep(self, seconds: float) -> None:
-        with self._lock:
-            if not self._closing:
-                self._lock.wait_for(lambda: self._closing, seconds)
+        """Unless it is closed, or somebody waits for a flush; what comes meanwhile is encoded."""
+        until = time.monotonic() + seconds
+        while not self._closing and not self._hurry and (left := until - time.monotonic()) > 0:
+            with self._lock:
+                self._lock.wait_for(lambda: self._closing or self._hurry, min(left, FLUSH_SECONDS))
+            self._encode(lambda: not self._closing and not self._hurry and time.monotonic() < until)
+        self._hurry = False
         if self._closing:
             time.sleep(min(seconds, 0.1))
 
     def _post(self, batch: list[bytes]) -> tuple[int, float | None]:
         """(status, Retry-After); status 0 when nothing answered."""
         with self._lock:
-            dropped, self._dropped = self._dropped, {}
+            dropped = dict(self._dropped)
         told = b',"dropped":' + json.dumps(dropped).encode() if dropped else b""
         body = gzip.compress(b'{"events":[' + b",".join(batch) + b"]" + told + b"}", 1)
         status, retry_after = 0, None
@@ -298,18 +381,21 @@ class Sender:
             try:
                 status, retry_after = self._ask(body)
                 break
-            except (OSError, http.client.HTTPException):
+            except (OSError, http.client.HTTPException) as error:
                 if self._connection is not None:
                     self._connection.close()
                 self._connection = None
-                if (
-                    not kept
-                ):  # a connection that was kept may have been closed by the server meanwhile: once more at once
+                # A connection that was kept may have been closed by the server meanwhile: once more at once.
+                if not kept:
+                    why = str(error) if isinstance(error, OSError) else ""
+                    once("unreachable", f"events wait: nobody answers at PERCAPITA_URL ({type(error).__name__} {why})")
                     break
-        if status != 202 and dropped:
+        if status == 202:
             with self._lock:
+                self._answers += 1
                 for reason, count in dropped.items():
-                    self._count(reason, count)
+                    self._dropped[reason] -= count
+                self._dropped = {reason: count for reason, count in self._dropped.items() if count}
         return status, retry_after
 
     def _ask(self, body: bytes) -> tuple[int, float | None]:
@@ -321,18 +407,28 @@ class Sender:
                 "User-Agent": f"percapita-python/{VERSION}",
             },
         )  # fmt: skip
+        connection.sock.settimeout(self._seconds())
         answer = connection.getresponse()
         text = answer.read()
         if answer.status == 202:
             _tell_rejected(text)
         given = answer.headers.get("Retry-After", "")
-        return answer.status, min(60.0, float(given)) if given.isdigit() else None
+        return answer.status, min(RETRY_AFTER_SECONDS, float(given)) if given.isdigit() else None
 
     def _connected(self) -> http.client.HTTPConnection:
         if self._connection is None:
             kind = http.client.HTTPSConnection if self.url.scheme == "https" else http.client.HTTPConnection
-            self._connection = kind(self.url.hostname or "127.0.0.1", self.url.port, timeout=10)
-        return self._connection
+            self._connection = kind(self.url.hostname or "", self.url.port)
+        connection = self._connection
+        connection.timeout = self._seconds()
+        if connection.sock is None:
+            connection.connect()
+        connection.sock.settimeout(self._seconds())
+        return connection
+
+    def _seconds(self) -> float:
+        """What may be waited for the network: no longer than this sender has left when it closes."""
+        return max(0.01, min(ANSWER_SECONDS, self._give_up - time.monotonic()))
 
 
 _ABOUT = {401: ": the key is not one of this Percapita", 403: ": the key may not send events"}
@@ -348,22 +444,29 @@ def _tell_rejected(text: bytes) -> None:
             once(f"rejected:{code}{pointer}", f"an event was rejected: {code} {pointer}".rstrip())
 
 
-def _filled(item: _Item) -> dict[str, Any]:
-    if item.fill is None:
-        return item.event
+def _without_content(fill: Fill | None) -> Fill | None:
+    return None if fill is None else lambda: without_content(fill())
+
+
+def _filled(event: dict[str, Any], fill: Fill | None) -> dict[str, Any]:
+    if fill is None:
+        return event
     try:
-        told = item.fill()
+        told = fill()
     except Exception as error:
         once("read", f"an answer could not be read: {type(error).__name__}")
-        return item.event
-    return item.event | {name: value for name, value in told.items() if value is not None}
+        return event
+    return event | {name: value for name, value in told.items() if value is not None}
 
 
+_ending = False  # the process
 _senders: weakref.WeakSet[Sender] = weakref.WeakSet()
 
 
 def shutdown_all(timeout: float = EXIT_SECONDS) -> None:
     """Every sender of the process sends what is left, all within one time."""
+    global _ending
+    _ending = True
     senders = list(_senders)
     deadline = time.monotonic() + timeout
     for sender in senders:
