@@ -102,6 +102,7 @@ FOLD_ALL_BACK_SECONDS = 190 * 86_400  # ninety days and the ninety before them, 
 FOLD_AGE_SECONDS = 30  # a fold is read from this age on: every replica has it by then
 FOLD_SWEEP_SECONDS = 3_600  # rows of a fold that was replaced stay so long: a question may be reading them
 KEPT_ROWS = 400_000  # of answers about closed hours that a query service keeps: some 100 MB
+KEPT_QUESTIONS = 4_000  # about which something is kept, or it is known since when their sums stand
 KEPT_USERS = 50_000  # of one answer, where sums by user are asked for only in order to keep them
 KEPT_SECONDS = 3_600  # and for how long
 KEPT_SETTLED_SECONDS = (
@@ -119,6 +120,8 @@ BUDGET_AGE_SECONDS = 60  # workers apply a version when every query service has 
 # --- query
 PAGE_ROWS = 1_000
 PAGE_ROWS_DEFAULT = 50
+ANSWER_ROWS = 200_000  # of an answer that is made row by row, of 1.7 KB each; users are columns, and may be more
+EXPORTS = 2  # made at a time in each process, a part of one after a part of another: pages go before them
 BUCKETS = 10_000  # days or hours of one answer, the empty ones too
 CURSOR_SECONDS = 15 * 60
 QUESTIONS_PER_MINUTE = 1_200  # with one key, in each process: a dashboard asks some ten for a page

@@ -63,6 +63,10 @@ class ByUser:
         there = pc.and_(pc.not_equal(events["user_id"], ""), pc.not_equal(events["events"], 0))
         return int(pc.sum(there).as_py() or 0)
 
+    def events(self) -> Iterator[tuple[str, int]]:
+        """How many each has."""
+        return zip(self._table["user_id"].to_pylist(), self._table["events"].to_pylist(), strict=True)
+
     def total(self) -> Measured:
         """The sum of all rows."""
         table = pa.concat_tables(self._pieces)

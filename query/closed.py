@@ -114,6 +114,8 @@ class Closed:
             if entry is None or entry.said != said or now - entry.since > limits.KEPT_SECONDS:
                 entry = self._entries[key] = _Entry(said, now)
             self._entries.move_to_end(key)
+            while len(self._entries) > limits.KEPT_QUESTIONS:
+                self._entries.popitem(last=False)
         return entry
 
     def _keep(self, entry: _Entry, held: dict[Any, Any], what: Any, value: Sized) -> None:

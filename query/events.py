@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -22,6 +22,7 @@ from query.sql import PRICED, SUMS, Conditions
 from query.windows import ALL_TIME, Span
 
 Answer = dict[str, Any]
+Place = tuple[int, str, str]  # unix us, id and trace id of an event: where it stands among others, newest first
 _FIRST_SLICE = windows.HOUR // 4
 # The second half lets the index be used that begins of ids have.
 IN_TRACE = "trace_id = {trace:String} AND substring(trace_id, 1, 8) = substring({trace:String}, 1, 8)"
@@ -48,29 +49,36 @@ class Events:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def page(self, q: Question, as_of: int, offset: int | None = None) -> Answer:
-        """Newest first, or by the column of `sort`, behind `offset` others: rows, their sums, and the next offset when there are more."""
-        seen = f"received_at <= fromUnixTimestamp64Micro({int(as_of)}, 'UTC')"
-        offset = offset or 0
+    def page(self, q: Question, as_of: int, state: Any = None) -> Answer:
+        """Newest first, or by the column of `sort`: rows, their sums, and what the next page needs when there is one: `state`, as the page
+        before gave it in `more`.
+
+        Newest first that is the place of the last row, so that what is stored meanwhile moves no row to another page.
+        """
         if q.sort and (q.sort != "timestamp" or not q.descending):
+            offset = int(state or 0)
             # Unknown is below every amount.
             order = f"{SORTED[q.sort]} {'DESC NULLS LAST' if q.descending else 'ASC NULLS FIRST'}, {_TIES}"
-            found = self._read(q, seen, {}, order, q.limit + 1, offset)
+            found = self._read(q, _received(as_of), {}, order, q.limit + 1, offset)
+            more: Any = offset + q.limit
         else:
-            found = self._newest(q, seen, offset)
+            found = self._newest(q, as_of, state)
+            more = _place(found[: q.limit])
         page = found[: q.limit]
         return {
             "rows": [shown(row, q.content) for row in page],
             "sums": Measured.total([measured(row) for row in page]),
-            "more": offset + q.limit if len(found) > q.limit else None,
+            "more": more if len(found) > q.limit else None,
         }
 
-    def _newest(self, q: Question, seen: str, offset: int) -> list[Answer]:
-        """The end of the window alone is read, as far back as the page asks for."""
+    def _newest(self, q: Question, as_of: int, after: Place | None) -> list[Answer]:
+        """The end of what follows a place alone is read, as far back as the page asks for."""
+        end = q.end if after is None else min(q.end, after[0] + 1)
+        condition, bound = _behind(as_of, after)
         width = _FIRST_SLICE
         while True:
-            part = replace(q, window=q.window._replace(start=max(q.start, q.end - width)))
-            rows = self._read(part, seen, {}, f"ts DESC, {_TIES}", q.limit + 1, offset)
+            part = replace(q, window=q.window._replace(start=max(q.start, end - width), end=end))
+            rows = self._read(part, condition, bound, f"ts DESC, {_TIES}", q.limit + 1, 0)
             if len(rows) > q.limit or part.start == q.start:
                 return rows
             width *= 4
@@ -83,23 +91,17 @@ class Events:
             "GROUP BY h ORDER BY h DESC",
             conditions.parameters, seconds=300,
         ).rows  # fmt: skip
-        seen = f"received_at <= fromUnixTimestamp64Micro({int(as_of)}, 'UTC')"
         for start, end in _together([(int(hour) * 1_000_000, int(count)) for hour, count in hours], rows):
             start, end = max(q.start, start), min(q.end, end)  # hours reach beyond the window
             narrowed = replace(q, window=q.window._replace(start=start, end=end))
-            after, bound = "1", dict[str, Any]()
+            after: Place | None = None
             while True:
-                found = self.select(narrowed, f"{seen} AND ({after})", bound, f"ts DESC, {_TIES}", rows, 0)
-                yield found
+                condition, bound = _behind(as_of, after)
+                found = self._read(narrowed, condition, bound, f"ts DESC, {_TIES}", rows, 0)
+                yield [shown(row, q.content) for row in found]
                 if len(found) < rows:
                     break
-                after = (
-                    "toUnixTimestamp64Micro(ts) < {at:Int64} OR (toUnixTimestamp64Micro(ts) = {at:Int64} "
-                    "AND (toString(id), trace_id) > ({after:String}, {in:String}))"
-                )
-                last = found[-1]
-                at = windows.micros(datetime.fromisoformat(last["timestamp"]))
-                bound = {"at": at, "after": last["id"], "in": last["trace_id"] or ""}
+                after = _place(found)
 
     def event(self, q: Question, event_id: str) -> Answer:
         """One event; Ambiguous when two traces have the id and none is named."""
@@ -147,6 +149,29 @@ class Events:
             conditions.parameters | given,
         )
         return list(answer.dicts())
+
+
+def _received(as_of: int) -> str:
+    return f"received_at <= fromUnixTimestamp64Micro({int(as_of)}, 'UTC')"
+
+
+def _place(rows: list[Answer]) -> Place | None:
+    """Of the last."""
+    if not rows:
+        return None
+    last = rows[-1]
+    return windows.micros(last["ts"].replace(tzinfo=UTC)), str(last["id"]), last["trace_id"]
+
+
+def _behind(as_of: int, after: Place | None) -> tuple[str, Answer]:
+    """What was received by then and stands behind a place, newest first, and what is bound in that."""
+    if after is None:
+        return _received(as_of), {}
+    condition = (
+        "(toUnixTimestamp64Micro(ts) < {at:Int64} OR (toUnixTimestamp64Micro(ts) = {at:Int64} "
+        "AND (toString(id), trace_id) > ({after:String}, {in:String})))"
+    )
+    return f"{_received(as_of)} AND {condition}", {"at": after[0], "after": after[1], "in": after[2]}
 
 
 def _together(hours: list[tuple[int, int]], rows: int) -> Iterator[tuple[int, int]]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
 from pydantic import BaseModel
 
+from pipeline import limits
 from pipeline.errors import BadQuestion
 from query import compare, formats, openapi, rows, shapes
 from query.answers import Answers
@@ -32,6 +34,7 @@ class Lists:
         self, answers: Answers, sparks: Sparks, pages: Pages, replies: Replies, clock: Callable[[], int]
     ) -> None:
         self._answers, self._sparks, self._pages, self._replies, self._clock = answers, sparks, pages, replies, clock
+        self._exports = ThreadPoolExecutor(limits.EXPORTS, "export")  # of their own: pages never wait for one
 
     async def measured(
         self,
@@ -101,8 +104,8 @@ class Lists:
         made: Callable[[], Iterator[list[dict[str, Any]]]],
     ) -> web.StreamResponse:
         async def parts() -> AsyncIterator[list[dict[str, Any]]]:
-            source = made()
-            while (part := await asyncio.to_thread(next, source, None)) is not None:
+            source, loop = made(), asyncio.get_running_loop()
+            while (part := await loop.run_in_executor(self._exports, next, source, None)) is not None:
                 yield part
 
         name = request.path.removeprefix(f"{openapi.BASE}/").split("/")[0]
@@ -144,6 +147,8 @@ class Lists:
         else:
             found, sums = await asyncio.gather(page, asyncio.to_thread(self._sums, q, row is rows.Trace))
         total, traces = Measured.unpacked(sums["total"]), sums["traces"]
+        if found["sums"]["events"] > total["events"]:
+            total = found["sums"]  # the page was read a moment after its sums, and is all there is
         on_page = len(found["rows"]) if row is rows.Trace else found["sums"]["traces"]
         body = {
             "data": found["rows"],

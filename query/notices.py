@@ -43,8 +43,8 @@ def _unpriced(answers: Answers, q: Question) -> Notice | None:
 
 def _emails(answers: Answers, q: Question) -> Notice | None:
     """User ids that are e-mail addresses: a person's name in every answer and export."""
-    rows, _ = answers.rows(q, [column("user_id")])
-    items = _most({key[0]: int(m["events"]) for key, m in rows if m["events"] and _EMAIL.fullmatch(key[0])})
+    found, _ = answers.by_user(q)
+    items = _most({user: events for user, events in found.events() if events and _EMAIL.fullmatch(user)})
     return _notice("email_like_ids", items, len(items))
 
 

@@ -16,12 +16,12 @@ _MOST_BUCKETS = limits.BUCKETS + 2  # a window of so many hours touches one more
 
 
 def order(q: Question, identity: str) -> Callable[[Answer], tuple[Any, ...]]:
-    """Sort key of a row: the column asked for (spend, descending, unless said), ties by id."""
+    """Sort key of a row: the column asked for (spend, descending, unless said), ties by id, and one model of two providers by these."""
     name = q.sort or "spend"
     sign = -1 if q.descending else 1
 
     def rank(row: Answer) -> tuple[Any, ...]:
-        tie = str(row.get(identity) or "")
+        tie = (str(row.get(identity) or ""), str(row.get("provider") or ""))
         m: Measured = row["_m"]
         if name == "spend":
             spend = shapes.spend(m)

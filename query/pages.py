@@ -82,7 +82,7 @@ class Pages:
 
     def sign(self, parts: Sequence[Any]) -> str:
         """An opaque cursor."""
-        body = json.dumps(parts, separators=(",", ":")).encode()
+        body = json.dumps(parts, separators=(",", ":"), ensure_ascii=False).encode()
         mark = hmac.new(self._secret, body, hashlib.sha256).digest()[:16]
         return base64.urlsafe_b64encode(mark + body).decode().rstrip("=")
 

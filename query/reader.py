@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from pipeline import limits
 from pipeline.budgets import OverBudget
+from pipeline.errors import BadQuestion
 from pipeline.store import Store
 from query import shapes, sums, windows
 from query.by_user import ByUser
@@ -66,7 +67,8 @@ class Reader:
     ) -> tuple[list[Any], str]:
         """Key, measures, and what else was asked for (latencies with `maps`, a count with `users`), from the cheapest exact sources.
 
-        And the plan. `only`: the sums that are needed where nothing else is; the others are 0.
+        And the plan. `only`: the sums that are needed where nothing else is; the others are 0. Raises BadQuestion for more than
+        ANSWER_ROWS rows.
         """
         whole_days = bucket is None or (bucket == "day" and q.tz == "UTC")
         raw_only = (
@@ -83,7 +85,7 @@ class Reader:
                 parts = parts if maps else self._folded(q, of, parts)
                 sql = with_users(q, keys, parts) if users else measured(q, keys, parts, maps=maps, only=only)
                 plan = name_of(parts)
-                found = self._store.select(sql.text, sql.parameters | (extra or {})).rows
+                found = self._bounded(sql, extra or {})
             if maps:
                 return [
                     (row[:width], shapes.read((*row[:-3], row[-1]), width), row[-3], row[-2]) for row in found
@@ -119,8 +121,7 @@ class Reader:
         def read(parts: Sequence[Span]) -> Sequence[tuple[Any, ...]]:
             folded = self._folded(q, [*keys, column("user_id")], parts)
             named.extend(folded)
-            sql = with_users(q, keys, folded)
-            return self._store.select(sql.text, sql.parameters | extra).rows
+            return self._bounded(with_users(q, keys, folded), extra)
 
         of = apart(parts, q, (f"{bucket}s",))
         if not of.closed:
@@ -131,6 +132,16 @@ class Reader:
         if later is not None:
             found = [*found, *later.result()]
         return found, _plan(named, kept=kept)
+
+    def _bounded(self, sql: Sql, extra: Answer) -> Sequence[tuple[Any, ...]]:
+        """Rows of a statement, of which there may be as many as a key has values."""
+        found = self._store.select(f"{sql.text}\nLIMIT {limits.ANSWER_ROWS + 1}", sql.parameters | extra).rows
+        if len(found) > limits.ANSWER_ROWS:
+            raise BadQuestion(
+                f"more than {limits.ANSWER_ROWS:,} rows: choose a shorter window, or filter; `events` exports any number",
+                "window",
+            )
+        return found
 
     def _folded(self, q: Question, keys: Sequence[Key], parts: Sequence[Span]) -> list[Span]:
         """The parts, read from folds where these have the answer."""
@@ -207,14 +218,16 @@ class Reader:
         outside = pc.sum(pa.concat_tables(pieces)[UNTRACED]).as_py()
         return _total(pieces), shapes.money(outside or Decimal(0))
 
-    def count(self, q: Question) -> int:
-        """Events in all of q's scope, cheaply: asked again and again."""
+    def mark(self, q: Question) -> tuple[int, Any]:
+        """Events in all of q's scope, and what moves with their sums when they do not. Cheaply: asked again and again."""
         if q.scope:
-            return int(self.sum(q)[0]["events"])
+            total = self.sum(q)[0]
+            return int(total["events"]), total.sums
         rows = self._store.select(
-            "SELECT sum(events) FROM tag_hours WHERE account = {account:String} AND tag = ''", {"account": q.account}
+            "SELECT sum(events), sum(checksum) FROM tag_hours WHERE account = {account:String} AND tag = ''",
+            {"account": q.account},
         ).rows
-        return int(rows[0][0])
+        return int(rows[0][0]), rows[0][1]
 
     def tag_keys(self, q: Question) -> list[str]:
         """The tag keys that were ever sent, within the key's scope."""

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
@@ -29,7 +29,7 @@ class Watermarks:
 
     def __init__(self, answers: Answers, standings: Standings, clock: Callable[[], int]) -> None:
         self._answers, self._standings, self._clock = answers, standings, clock
-        self._looks: dict[tuple[Any, ...], tuple[float, asyncio.Task[dict[str, Any]]]] = {}
+        self._looks: dict[tuple[Any, ...], tuple[float, asyncio.Task[_Look]]] = {}
 
     async def serve(self, request: web.Request, q: Question, check: Callable[[], Awaitable[Any]]) -> web.StreamResponse:
         """Until the client leaves, its key ends (`check` raises), or the process goes."""
@@ -39,7 +39,7 @@ class Watermarks:
         })  # fmt: skip
         mark = await self._look(q)
         await answer.prepare(request)
-        await answer.write(_event(mark))
+        await answer.write(_event(mark.told))
         spoke = checked = time.monotonic()
         while not _ending(request):
             await asyncio.sleep(LOOK_SECONDS)
@@ -53,15 +53,15 @@ class Watermarks:
                 if error.status in (401, 403):
                     break
                 continue  # the store is away: silence, not an end
-            if latest["events"] != mark["events"] or latest["provisional"] != mark["provisional"]:
+            if (latest.moves, latest.told["provisional"]) != (mark.moves, mark.told["provisional"]):
                 mark, spoke = latest, now
-                await answer.write(_event(mark))
+                await answer.write(_event(mark.told))
             elif now - spoke > PING_SECONDS:
                 spoke = now
                 await answer.write(b": ping\n\n")
         return answer
 
-    async def _look(self, q: Question) -> dict[str, Any]:
+    async def _look(self, q: Question) -> _Look:
         key = (q.account, q.scope)
         at, task = self._looks.get(key, (0.0, None))
         if task is None or time.monotonic() - at > LOOK_SECONDS / 2:
@@ -71,13 +71,22 @@ class Watermarks:
                 del self._looks[old]
         return await asyncio.shield(task)
 
-    def _read(self, q: Question) -> dict[str, Any]:
+    def _read(self, q: Question) -> _Look:
         everything = replace(q.anew(), filters=q.scope, window=ALL_TIME)
         standing = self._standings.ask(q)
-        return {
-            "events": self._answers.count(everything), "as_of": shapes.time(self._clock()),
+        events, moves = self._answers.mark(everything)
+        told = {
+            "events": events, "as_of": shapes.time(self._clock()),
             "complete_through": shapes.time(standing.complete), "provisional": standing.provisional,
         }  # fmt: skip
+        return _Look(told, (events, moves))
+
+
+class _Look(NamedTuple):
+    """What is told, and what says that something moved: a correction moves sums, and not how many events there are."""
+
+    told: dict[str, Any]
+    moves: Any
 
 
 def _event(mark: dict[str, Any]) -> bytes:

@@ -143,16 +143,12 @@ GROUP BY trace_id HAVING {_behind("at", after)} ORDER BY at DESC, trace_id LIMIT
 
     def all(self, q: Question, as_of: int, rows: int) -> Iterator[list[Answer]]:
         """Every trace, newest first, so many at a time."""
-        sql = of_traces(q, as_of)
         after: Place | None = None
         while True:
-            having = f"HAVING {_behind('toUnixTimestamp64Micro(started_at)', after)}"
-            text = f"{sql.text} {having} ORDER BY started_at DESC, trace_id LIMIT {int(rows)}"
-            found = self._store.select(text, sql.parameters | _place(after), seconds=300).rows
-            yield [_trace(row) for row in found]
-            if len(found) < rows:
+            found = self._newest(replace(q, limit=rows), as_of, after)
+            yield found["rows"]
+            if (after := found["more"]) is None:
                 return
-            after = windows.micros(found[-1][_STARTED].replace(tzinfo=UTC)), found[-1][0]
 
     # --- one
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -122,3 +123,25 @@ async def test_streams_end_when_the_process_goes(service: Service) -> None:
         assert [line async for line in answer.content if line.startswith(b"data:")] == []
         await drain
         assert time.monotonic() - began < 8
+
+
+async def test_a_correction_is_heard_of_though_it_adds_no_event(service: Service, store: ClickHouse) -> None:
+    first, second = (
+        make_rows("corrected", 1, seed, NOW - 3_600_000_000, NOW)[0]._replace(
+            sign=1, cost=Decimal(cost), tags=["org=acme"]
+        )
+        for seed, cost in ((1, 1), (2, 3))
+    )
+    store.insert("events", Row._fields, list(zip(first, strict=True)), token=str(uuid4()))
+    for token in ("corrected", "corrected/acme"):
+        async with watch(service, token) as answer:
+            told = marks(answer)
+            assert (await anext(told))["events"] == 1
+            rows = [first._replace(sign=-1), second]
+            await asyncio.to_thread(
+                store.insert, "events", Row._fields, list(zip(*rows, strict=True)), token=str(uuid4())
+            )
+            began = time.monotonic()
+            assert (await anext(told))["events"] == 1
+            assert time.monotonic() - began < 5
+        first, second = second, first
