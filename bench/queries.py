@@ -32,6 +32,7 @@ from consumers.fold import Folder
 from pipeline import limits
 from pipeline.http import problems
 from pipeline.limits import QUERY_SECONDS
+from pipeline.memory import settle
 from pipeline.schema import Engines, Migration, migrate, migrations
 from pipeline.store import ClickHouse, open_chdb
 from query.app import QueryService
@@ -265,6 +266,7 @@ def _served(store: ClickHouse, at: list[int], *, raw: bool) -> Iterator[_Asker]:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     ready.wait()
+    settle()  # as every service does
     yield _Asker(ports[0], at)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()

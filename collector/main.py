@@ -9,6 +9,7 @@ import structlog
 from aiohttp import web
 
 from pipeline import metrics
+from pipeline.memory import settle
 from pipeline.server import HardenedRunner, quiet_loggers
 
 _say = structlog.get_logger()
@@ -25,6 +26,7 @@ async def serve(
     await runner.setup()
     site = web.TCPSite(runner, host, port, backlog=1024)
     await site.start()
+    settle()
     _say.info("serving", host=host, port=runner.addresses[0][1])
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -30,6 +30,7 @@ from pipeline.errors import BadBody, Unauthorized
 from pipeline.http import bearer, problems
 from pipeline.keys import FileKeys, KeyBook, write_private
 from pipeline.log import InProcessLog
+from pipeline.memory import settle
 from pipeline.price import PriceBook
 from pipeline.process import Context
 from pipeline.record import Record
@@ -144,6 +145,7 @@ async def serve_embedded(settings: Settings) -> None:
     write_private(settings.data / "running.json", json.dumps({"pid": os.getpid(), "url": url, "token": token}))
     if settings.metrics_port:
         metrics.serve(settings.metrics_port, settings.metrics_host)
+    settle()
     _greet(url, _sign_in_link(url, embedded, links), settings.data, made, time.monotonic() - started)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
