@@ -184,6 +184,17 @@ def test_names_are_cut_to_what_the_collector_takes() -> None:
     )
 
 
+def test_names_that_are_none_become_text() -> None:
+    told, _ = sent(event(session_id=42, name=7, error_code=404, model=True))
+    assert (told["session_id"], told["name"], told["error_code"], told["model"]) == ("42", "7", "404", "True")
+
+
+def test_metadata_that_is_too_large_goes_and_its_tags_stay() -> None:
+    told, counts = sent(event(metadata={"tags": {"userId": "ada"}, "dump": "x" * 20_000}))
+    assert told["metadata"] == {"tags": {"userId": "ada"}}
+    assert counts == {"metadata_too_large": 1}
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -310,3 +311,145 @@ def test_tags_that_are_none_raise_nothing(ours: Percapita, intake: Intake, wrong
     with ours.with_trace(tags=wrong):
         ours.log("line")
     assert list(lines(ours, intake)) == ["line"]
+
+
+def test_the_33rd_tag_is_left_out_wherever_it_was_added_and_its_calls_are_taken(
+    ours: Percapita, intake: Intake, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ours.with_trace(tags={f"outer{n}": n for n in range(20)}):
+        with ours.with_trace(tags={"outer0": "new", **{f"inner{n}": n for n in range(20)}}):
+            ours.log("nested")
+            ours.tag(late="x", outer1="again")
+            ours.log("added")
+        ours.log_usage("openai", "gpt-4o", {"output_tokens": 1}, metadata={"tags": {f"own{n}": n for n in range(20)}})
+    found = lines(ours, intake)
+    assert len(found["nested"]) == len(found["added"]) == 32
+    assert found["nested"]["outer0"] == "new"
+    assert "late" not in found["added"]
+    assert found["added"]["outer1"] == "again"
+    (call,) = [e for e in intake.events if e["type"] == "llm"]
+    assert len(call["metadata"]["tags"]) == 32
+
+
+class Lazy:
+    """As what a web framework looks up when it is asked for: its session may be over by then."""
+
+    def __str__(self) -> str:
+        raise LookupError
+
+
+def test_a_value_that_raises_loses_its_tag_and_nothing_else(ours: Percapita, intake: Intake) -> None:
+    with ours.with_trace(tags={"userId": Lazy(), "plan": "pro"}):
+        ours.log("of the block")
+        ours.tag(user=Lazy(), step="two")
+        ours.log("added")
+    assert lines(ours, intake) == {"of the block": {"plan": "pro"}, "added": {"plan": "pro", "step": "two"}}
+
+
+def test_callables_without_a_name_are_decorated_too(ours: Percapita, intake: Intake) -> None:
+    class Job:
+        def __call__(self, line: str) -> None:
+            ours.log(line)
+
+    async def work(line: str) -> None:
+        ours.log(line)
+
+    mark = ours.with_trace(tags={"userId": "ada"})
+    mark(functools.partial(ours.log, "partial"))()
+    asyncio.run(mark(functools.partial(work, "coroutine"))())  # type: ignore[arg-type]
+    mark(Job())("object")
+    assert lines(ours, intake) == {line: {"userId": "ada"} for line in ("partial", "coroutine", "object")}
+    assert [e.get("name") for e in intake.events if e["type"] == "trace"] == ["log", "work", None]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [("0.003", "0.003"), (1e-7, "0.0000001"), (2, "2"), ([1], None), (float("nan"), None), (object(), None)],
+)
+def test_what_a_tool_cost_is_decimal_text_or_nothing(
+    ours: Percapita, intake: Intake, given: Any, told: str | None
+) -> None:
+    ours.tool("search", cost_usd=given)
+    assert ours.flush(10)
+    assert intake.events[0].get("cost_usd") == told
+
+
+def test_a_block_that_a_generator_leaves_open_between_two_items_is_there_again(ours: Percapita, intake: Intake) -> None:
+    @ours.with_trace(tags={"userId": "ada"})
+    def stream() -> Iterator[int]:
+        with ours.with_trace(tags={"step": "inner"}):
+            for n in range(2):
+                ours.log(f"inner {n}")
+                yield n
+        ours.log("own")
+
+    @ours.with_trace(tags={"userId": "bob"})
+    async def async_stream() -> AsyncIterator[int]:
+        with ours.with_trace(tags={"step": "inner"}):
+            for n in range(2):
+                ours.log(f"async inner {n}")
+                yield n
+        ours.log("async own")
+
+    async def read() -> None:
+        async for n in async_stream():
+            ours.log(f"async host {n}")
+
+    for n in stream():
+        ours.log(f"host {n}")
+    asyncio.run(read())
+    found = lines(ours, intake)
+    for prefix, user in (("", "ada"), ("async ", "bob")):
+        assert found[f"{prefix}inner 0"] == found[f"{prefix}inner 1"] == {"userId": user, "step": "inner"}
+        assert found[f"{prefix}own"] == {"userId": user}
+        assert found[f"{prefix}host 0"] == found[f"{prefix}host 1"] == {}
+
+
+def test_copy_context_binds_coroutines_and_generators_too(ours: Percapita, intake: Intake) -> None:
+    async def coroutine() -> None:
+        await asyncio.sleep(0)
+        ours.log("coroutine")
+
+    def generator() -> Iterator[int]:
+        ours.log("generator")
+        yield 1
+
+    async def async_generator() -> AsyncIterator[int]:
+        ours.log("async generator")
+        yield 1
+
+    with ours.with_trace(tags={"userId": "ada"}):
+        bound = [ours.copy_context(made) for made in (coroutine, generator, async_generator)]  # type: ignore[type-var]
+
+    async def run() -> None:
+        await bound[0]()  # type: ignore[misc]
+        assert [n async for n in bound[2]()] == [1]  # type: ignore[attr-defined]
+
+    asyncio.run(run())
+    assert list(bound[1]()) == [1]  # type: ignore[call-overload]
+    ours.log("outside")
+    tags = {line: {"userId": "ada"} for line in ("coroutine", "generator", "async generator")}
+    assert lines(ours, intake) == {**tags, "outside": {}}
+
+
+def test_a_block_in_a_generator_that_is_left_is_no_error(ours: Percapita, intake: Intake) -> None:
+    def stream() -> Iterator[int]:
+        with ours.with_trace(tags={"userId": "ada"}):
+            yield 1
+
+    left = stream()
+    next(left)
+    left.close()  # type: ignore[attr-defined]
+    assert ours.flush(10)
+    assert [e["status"] for e in intake.events] == ["ok"]
+
+
+def test_usage_with_metadata_of_its_own_keeps_the_tags_around_it(ours: Percapita, intake: Intake) -> None:
+    with ours.with_trace(tags={"userId": "ada", "plan": "pro"}):
+        more = {"batch": "b-1", "tags": {"plan": "team", "step": "night"}}
+        ours.log_usage("openai", "gpt-4o", {"output_tokens": 1}, metadata=more)
+        ours.log_usage("openai", "gpt-4o", {"output_tokens": 1}, metadata="none")
+    assert ours.flush(10)
+    first, second, _ = intake.events
+    assert first["metadata"] == {"batch": "b-1", "tags": {"userId": "ada", "plan": "team", "step": "night"}}
+    assert second["metadata"] == {"tags": {"userId": "ada", "plan": "pro"}}

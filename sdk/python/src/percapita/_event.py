@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from percapita._reading import dumped
@@ -28,24 +29,39 @@ _TAG_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 Mask = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-def tags_of(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Tags as the collector takes them. One that it would refuse is left out, and said once: its call still counts."""
-    kept: dict[str, Any] = {}
+def tags_of(given: Mapping[str, Any], around: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Tags as the collector takes them, over those `around`. One that it would refuse is left out, and said once: its call still counts."""
+    kept: dict[str, Any] = dict(around) if around else {}
     for key, value in given.items():
-        if value is None or value == "":
-            continue
-        text = value if isinstance(value, (str, bool, int, float)) else str(value)
-        if not isinstance(key, str) or not _TAG_KEY.fullmatch(key):
-            once("tag_key", "a tag was left out: its key is not 1 to 64 of A-Z a-z 0-9 _ . -")
-        elif isinstance(text, str) and (len(text) > TAG_VALUE_CHARS or "\0" in text):
-            once(
-                f"tag:{key}", f"the tag {key} was left out: longer than {TAG_VALUE_CHARS} characters, or with NUL in it"
-            )
-        elif len(kept) == TAG_KEYS:
-            once("tags", f"a tag was left out: more than {TAG_KEYS} keys")
-        else:
-            kept[key] = text
+        try:
+            if value is None or value == "":
+                continue
+            text = value if isinstance(value, (str, bool, int, float)) else str(value)
+            if not isinstance(key, str) or not _TAG_KEY.fullmatch(key):
+                once("tag_key", "a tag was left out: its key is not 1 to 64 of A-Z a-z 0-9 _ . -")
+            elif isinstance(text, str) and (len(text) > TAG_VALUE_CHARS or "\0" in text):
+                once(
+                    f"tag:{key}",
+                    f"the tag {key} was left out: longer than {TAG_VALUE_CHARS} characters, or with NUL in it",
+                )
+            elif len(kept) >= TAG_KEYS and key not in kept:
+                once("tags", f"a tag was left out: more than {TAG_KEYS} keys")
+            else:
+                kept[key] = text
+        except Exception as error:  # of the value: what is looked up only when it is asked for may fail
+            once("tag_value", f"a tag was left out: its value raised {type(error).__name__}")
     return kept
+
+
+def money(value: Any) -> str | None:
+    """Decimal text, as the collector takes it; None where it is no amount."""
+    if isinstance(value, str):
+        return value
+    try:
+        amount = Decimal(str(value))
+        return format(amount, "f") if amount.is_finite() else None
+    except Exception:
+        return None
 
 
 def encoded(event: dict[str, Any], privacy: str, mask: Mask | None, count: Callable[[str], None]) -> bytes:
@@ -58,8 +74,8 @@ def encoded(event: dict[str, Any], privacy: str, mask: Mask | None, count: Calla
         event = without_content(event)
     for name, longest in _LONGEST.items():
         text = event.get(name)
-        if isinstance(text, str) and (len(text) > longest or "\0" in text):
-            event[name] = text.replace("\0", "")[:longest]
+        if text is not None and (not isinstance(text, str) or len(text) > longest or "\0" in text):
+            event[name] = str(text).replace("\0", "")[:longest]
     for name in CONTENT:
         if name in event:
             event[name] = _lighter(event[name], 0)
@@ -67,6 +83,14 @@ def encoded(event: dict[str, Any], privacy: str, mask: Mask | None, count: Calla
         for name in CONTENT:
             if name in event:
                 event[name] = redacted(event[name])
+    metadata = event.get("metadata")
+    if (
+        isinstance(metadata, dict)
+        and metadata.keys() - {"tags"}
+        and len(_json(metadata | {"tags": 0})) > _METADATA_BYTES
+    ):
+        count("metadata_too_large")
+        event["metadata"] = {"tags": metadata.get("tags") or {}}
     body = _json(event)
     if len(body) > EVENT_BYTES:
         count("content_too_large")

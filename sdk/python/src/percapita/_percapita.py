@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from percapita import _trace, _wrap
-from percapita._event import Mask
+from percapita._event import Mask, money, tags_of
 from percapita._ids import new_id
 from percapita._say import once
 from percapita._sender import EXIT_SECONDS, Sender
@@ -128,11 +128,10 @@ class Percapita:
         error_message: str | None = None,
         cost_usd: Any = None,
     ) -> None:
-        """A tool call. `status`: ok, error or aborted; `cost_usd`: what the tool itself cost, a Decimal or decimal text."""
+        """A tool call. `status`: ok, error or aborted; `cost_usd`: what the tool itself cost, a Decimal, a number or decimal text."""
         self._send(
             "tool", tool_name=name, operation="execute_tool", tool_arguments=arguments, tool_result=result,
-            latency_ms=latency_ms, status=status, error_message=error_message,
-            cost_usd=None if cost_usd is None else format(cost_usd, "f") if not isinstance(cost_usd, str) else cost_usd,
+            latency_ms=latency_ms, status=status, error_message=error_message, cost_usd=money(cost_usd),
         )  # fmt: skip
 
     def log_usage(self, provider: str, model: str, usage: Mapping[str, Any], **fields: Any) -> None:
@@ -142,13 +141,16 @@ class Percapita:
         """
         self._send("llm", provider=provider, model=model, usage=usage, **fields)
 
-    def _send(self, kind: str, **fields: Any) -> None:
+    def _send(self, kind: str, /, **fields: Any) -> None:
         try:
             sender = self.sender()
             if sender is None:
                 return
             told, weight = snapshot({name: value for name, value in fields.items() if value is not None})
-            sender.put(self.event(kind) | told, weight)
+            event = self.event(kind)
+            if (more := told.pop("metadata", None)) is not None:
+                event["metadata"] = _merged(event.get("metadata", {}), more)
+            sender.put(event | told, weight)
         except Exception as error:
             once("send", f"something was not recorded: {type(error).__name__}")
 
@@ -181,7 +183,7 @@ class Percapita:
             if sender is None:
                 return
             event = self._event("trace", trace, trace.started_at)
-            event["status"] = "error" if error is not None else "ok"
+            event["status"] = "ok" if error is None or isinstance(error, GeneratorExit) else "error"  # left is no error
             event["latency_ms"] = round((time.perf_counter() - trace.started) * 1000, 3)
             sender.put(event, 0)
         except Exception as problem:
@@ -203,6 +205,15 @@ class Percapita:
         sender = self._sender
         if sender is not None:
             sender.close(timeout)
+
+
+def _merged(ours: dict[str, Any], given: Any) -> dict[str, Any]:
+    """What the host says of one event, over what the block around it says."""
+    if not isinstance(given, dict):
+        once("metadata", "metadata was left out: it is no mapping")
+        return ours
+    tags = given.get("tags")
+    return {**given, "tags": tags_of(tags if isinstance(tags, dict) else {}, ours.get("tags"))}
 
 
 def _is_address(url: str) -> bool:

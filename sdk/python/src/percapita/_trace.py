@@ -58,13 +58,12 @@ class Trace:
     def tags(self) -> dict[str, Any]:
         """Those of the blocks around it, and its own over them; looked at when something is recorded."""
         if self._tags is None:
-            own = tags_of(self._given)
-            self._tags = {**self.outer.tags, **own} if self.outer is not None else own
+            self._tags = tags_of(self._given, self.outer.tags if self.outer is not None else None)
         return self._tags
 
     def add(self, tags: Mapping[str, Any]) -> None:
         """More tags, for what is recorded from here on."""
-        self._tags = {**self.tags, **tags_of(tags)}
+        self._tags = tags_of(tags, self.tags)
 
     @property
     def id(self) -> str:
@@ -126,121 +125,143 @@ class Block:
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function, coroutine function or (async) generator function: each call is a block of its own."""
+        name = getattr(function, "__name__", "") or getattr(getattr(function, "func", function), "__name__", "")
         wrapped: Any
         if inspect.iscoroutinefunction(function):
-            wrapped = self._coroutine(function)
+            wrapped = self._coroutine(function, name)
         elif inspect.isasyncgenfunction(function):
-            wrapped = self._async_generator(function)
+            wrapped = _async_generator(function, lambda: self._stepwise(name))
         elif inspect.isgeneratorfunction(function):
-            wrapped = self._generator(function)
+            wrapped = _generator(function, lambda: self._stepwise(name))
         else:
-            wrapped = self._call(function)
+            wrapped = self._call(function, name)
         return functools.wraps(function)(wrapped)
 
     def _fresh(self, name: str) -> Block:
         tags, own_name, agent, session_id = self._given
         return Block(self._percapita, tags, own_name or name, agent, session_id)
 
-    def _call(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _call(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            with self._fresh(function.__name__):
+            with self._fresh(name):
                 return function(*args, **kwargs)
 
         return call
 
-    def _coroutine(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _coroutine(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
         async def coroutine(*args: Any, **kwargs: Any) -> Any:
-            with self._fresh(function.__name__):
+            with self._fresh(name):
                 return await function(*args, **kwargs)
 
         return coroutine
 
-    # A generator shares the context of whoever asks it for the next item. So the trace stands there only while it runs: between
-    # two items the host's own tags do, and two generators that are read in turns do not see each other's.
-
-    def _generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-            run = _Within(self._percapita, self._begun(function.__name__))
-            inner = function(*args, **kwargs)
-            step, value = inner.send, None
-            try:
-                while True:
-                    try:
-                        with run:
-                            item = step(value)
-                    except StopIteration as end:
-                        run.end(None)
-                        return end.value
-                    try:
-                        value = yield item
-                        step = inner.send
-                    except GeneratorExit:
-                        with run:
-                            inner.close()
-                        raise
-                    except BaseException as error:
-                        step, value = inner.throw, error
-            except BaseException as error:
-                run.end(error)
-                raise
-
-        return generator
-
-    def _async_generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        async def generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-            run = _Within(self._percapita, self._begun(function.__name__))
-            inner = function(*args, **kwargs)
-            step, value = inner.asend, None
-            try:
-                while True:
-                    try:
-                        with run:
-                            item = await step(value)
-                    except StopAsyncIteration:
-                        run.end(None)
-                        return
-                    try:
-                        value = yield item
-                        step = inner.asend
-                    except GeneratorExit:
-                        with run:
-                            await inner.aclose()
-                        raise
-                    except BaseException as error:
-                        step, value = inner.athrow, error
-            except BaseException as error:
-                run.end(error)
-                raise
-
-        return generator
+    def _stepwise(self, name: str) -> _Within:
+        trace = self._begun(name)
+        return _Within(self._percapita.trace, trace, lambda error: self._percapita.trace_ended(trace, error))
 
 
 class _Within:
-    """The trace of a generator, in force while a step of it runs."""
+    """The trace of a generator, in force while a step of it runs: of the blocks inside it, the one that the step before left open.
 
-    def __init__(self, percapita: Percapita, trace: Trace) -> None:
-        self._percapita, self._trace = percapita, trace
+    A generator shares the context of whoever asks it for the next item. Between two items the host's own tags stand there, and two
+    generators that are read in turns do not see each other's.
+    """
+
+    def __init__(
+        self,
+        current: contextvars.ContextVar[Trace | None],
+        trace: Trace | None,
+        ended: Callable[[BaseException | None], None],
+    ) -> None:
+        self._current, self._inside, self._ended = current, trace, ended
         self._outside: list[Trace | None] = []
-        self._ended = False
+        self._is_over = False
 
     def __enter__(self) -> None:
-        current = self._percapita.trace
-        self._outside.append(current.get())
-        current.set(self._trace)
+        self._outside.append(self._current.get())
+        self._current.set(self._inside)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._percapita.trace.set(self._outside.pop())
+        self._inside = self._current.get()
+        self._current.set(self._outside.pop())
 
     def end(self, error: BaseException | None) -> None:
-        """Once: an abandoned generator's end is no error."""
-        if not self._ended:
-            self._ended = True
-            self._percapita.trace_ended(self._trace, None if isinstance(error, GeneratorExit) else error)
+        """Once."""
+        if not self._is_over:
+            self._is_over = True
+            self._ended(error)
+
+
+def _generator(function: Callable[..., Any], begin: Callable[[], _Within]) -> Callable[..., Any]:
+    def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        run = begin()
+        inner = function(*args, **kwargs)
+        step, value = inner.send, None
+        try:
+            while True:
+                try:
+                    with run:
+                        item = step(value)
+                except StopIteration as end:
+                    run.end(None)
+                    return end.value
+                try:
+                    value = yield item
+                    step = inner.send
+                except GeneratorExit:
+                    with run:
+                        inner.close()
+                    raise
+                except BaseException as error:
+                    step, value = inner.throw, error
+        except BaseException as error:
+            run.end(error)
+            raise
+
+    return generator
+
+
+def _async_generator(function: Callable[..., Any], begin: Callable[[], _Within]) -> Callable[..., Any]:
+    async def generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        run = begin()
+        inner = function(*args, **kwargs)
+        step, value = inner.asend, None
+        try:
+            while True:
+                try:
+                    with run:
+                        item = await step(value)
+                except StopAsyncIteration:
+                    run.end(None)
+                    return
+                try:
+                    value = yield item
+                    step = inner.asend
+                except GeneratorExit:
+                    with run:
+                        await inner.aclose()
+                    raise
+                except BaseException as error:
+                    step, value = inner.athrow, error
+        except BaseException as error:
+            run.end(error)
+            raise
+
+    return generator
 
 
 def bound(current: contextvars.ContextVar[Trace | None], function: Callable[P, R]) -> Callable[P, R]:
     """The function bound to the trace of now: for thread pools, which start with an empty context."""
     trace = current.get()
+
+    def stepwise() -> _Within:
+        return _Within(current, trace, lambda _: None)
+
+    if inspect.isasyncgenfunction(function):
+        return functools.wraps(function)(_async_generator(function, stepwise))
+    if inspect.isgeneratorfunction(function):
+        in_steps: Callable[..., Any] = _generator(function, stepwise)
+        return functools.wraps(function)(in_steps)
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)

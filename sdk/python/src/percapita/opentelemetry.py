@@ -32,7 +32,7 @@ class TagProcessor:
             if "userId" in trace.tags:
                 told["user.id"] = str(trace.tags["userId"])
             if trace.session_id:
-                told["session.id"] = trace.session_id
+                told["session.id"] = str(trace.session_id)
             for name, value in told.items():
                 if name not in there:
                     span.set_attribute(name, value)
