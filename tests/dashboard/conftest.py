@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from tests.dashboard.fresh import Fresh
 from tests.support.embedded import Running
 from tests.support.needs import need_chromium, need_dashboard
 
@@ -111,3 +112,8 @@ def page(context: BrowserContext) -> Iterator[Page]:
     opened, wrong = watched(context)
     yield opened
     assert wrong == []
+
+
+@pytest.fixture
+def fresh(page: Page, site: Site) -> Fresh:
+    return Fresh(page, site)

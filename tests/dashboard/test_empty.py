@@ -4,49 +4,12 @@ from __future__ import annotations
 
 import time
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.dashboard.conftest import Site
-
-DAY = 86_400
-
-
-class Fresh:
-    """An account of its own, signed in to."""
-
-    def __init__(self, page: Page, site: Site) -> None:
-        self.page, self.site = page, site
-        self.keys = site.admin("create_account", name=f"fresh-{uuid4().hex[:6]}", privacy="standard")["keys"]
-
-    def sends(self, **more: Any) -> None:
-        """One event of this account."""
-        event = {
-            "type": "llm", "provider": "openai", "model": "gpt-4o", "timestamp": int(time.time() * 1000),
-            "usage": {"prompt_tokens": 1000, "completion_tokens": 200},
-        }  # fmt: skip
-        others, self.site.running.keys = self.site.running.keys, self.keys
-        try:
-            told = self.site.running.post(event | more)
-        finally:
-            self.site.running.keys = others
-        assert told["accepted"] == 1, told
-
-    def opens(self, path: str) -> None:
-        """A page, as who this account is."""
-        self.page.context.clear_cookies()
-        self.page.goto(f"{self.site.url}/sign-in")
-        self.page.get_by_label("Access key").fill(self.keys["read"])
-        self.page.get_by_role("button", name="Sign in").click()
-        expect(self.page.locator("h1")).to_be_visible()
-        self.page.goto(f"{self.site.url}/{path}")
-
-
-@pytest.fixture
-def fresh(page: Page, site: Site) -> Fresh:
-    return Fresh(page, site)
+from tests.dashboard.fresh import DAY, Fresh
+from tests.dashboard.shown import settled
 
 
 def cause(page: Page) -> Any:
@@ -105,3 +68,20 @@ def test_other_sections_miss_events_not_users(page: Page, fresh: Fresh) -> None:
     for section in ("", "traces", "models"):
         fresh.opens(f"{section}?window=7d&tz=UTC")
         expect(page.locator("h1")).to_have_text("No event in these 7 days; the last was 9 days ago", timeout=60_000)
+
+
+def test_what_is_listed_is_never_called_missing(page: Page, fresh: Fresh) -> None:
+    """Totals count a trace where its first event stands: a pill may leave that one out, and a window too."""
+    fresh.sends(trace_id="t-1", timestamp=int((time.time() - 9 * DAY) * 1000), metadata={"tags": {"userId": "ada"}})
+    fresh.sends(trace_id="t-1", metadata={"tags": {"userId": "ada", "step": "draft"}})
+    fresh.arrived()
+    for asked in ("window=28d&tag.step=draft", "window=7d"):
+        answer = fresh.asks(f"traces?{asked}")
+        assert (len(answer["data"]), answer["totals"]["traces"]) == (1, 0)
+        fresh.opens(f"traces?{asked}&tz=UTC")
+        expect(page.locator("h1")).to_have_text("Traces")
+        settled(page)
+        expect(page.locator("table.ledger tbody tr")).to_have_count(1)
+        expect(page.locator(".under")).to_contain_text("1 – 1 of 1 traces")
+    fresh.opens("users/ada?window=7d&tz=UTC")
+    expect(page.locator(".under")).to_contain_text("1 – 1 of 1 traces")

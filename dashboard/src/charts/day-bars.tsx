@@ -1,5 +1,5 @@
 import { type KeyboardEvent, type PointerEvent, useState } from "react";
-import { type Nanos, dollars, exact } from "../format/decimal";
+import { type Nanos, dollars, exact, knownSum } from "../format/decimal";
 import { amountText, axisText, dollarText } from "../format/money";
 import { axisRoom, labelled, scale } from "./scale";
 import { useWidth } from "./width";
@@ -15,7 +15,8 @@ export interface Bar {
   readonly label: string;
   /** In the tooltip and the table: Thursday 12 November. */
   readonly words: string;
-  readonly parts: readonly Nanos[];
+  /** null: not known, nothing of it has a price. */
+  readonly parts: readonly (Nanos | null)[];
   /** The running day, still filling. */
   readonly isToday: boolean;
 }
@@ -47,7 +48,7 @@ export function DayBars({
   const [at, setAt] = useState<number | null>(null);
   const phone = width < 480;
   const right = phone ? 4 : 78;
-  const totals = bars.map((bar) => dollars(total(bar)));
+  const totals = bars.map((bar) => dollars(total(bar) ?? 0n));
   const { ticks, step, top } = scale(Math.max(average?.value ?? 0, ...totals));
   const left = axisRoom(ticks.map((tick) => `$${axisText(tick, step)}`), LEFT);
   const plot = { left, right: width - right, top: TOP, bottom: height - BOTTOM };
@@ -141,11 +142,11 @@ function BarTip({ bar, series, left, width }: { bar: Bar; series: readonly Serie
           <div className="tip-line" key={`${one.color}${one.name}`}>
             <Swatch color={one.color} />
             <span className="tip-name">{one.name}</span>
-            <b>{amountText(exact(bar.parts[index] ?? 0n))}</b>
+            <b>{partText(bar.parts[index])}</b>
           </div>
         ))}
       <div className={series.length > 1 ? "tip-line tip-sum" : "tip-line"}>
-        Total<b>{dollarText(exact(total(bar)))}</b>
+        Total<b>{partText(total(bar), dollarText)}</b>
       </div>
     </div>
   );
@@ -212,8 +213,13 @@ export function Swatch({ color }: { color: number | "data" }) {
   );
 }
 
-function total(bar: Bar): Nanos {
-  return bar.parts.reduce((sum, part) => sum + part, 0n);
+function total(bar: Bar): Nanos | null {
+  return knownSum(bar.parts);
+}
+
+/** An amount of a chart in words; what is not known is no 0.00. */
+export function partText(part: Nanos | null | undefined, text: (amount: string) => string = amountText): string {
+  return part === null ? "no price" : text(exact(part ?? 0n));
 }
 
 const PART_GAP = 1;

@@ -1,12 +1,11 @@
-import { type Nanos, exact } from "../format/decimal";
-import { amountText, dollarText } from "../format/money";
+import { type Nanos, knownSum } from "../format/decimal";
+import { dollarText } from "../format/money";
 import { Name } from "../parts/bits";
-import { type Bar, type Series, Swatch } from "./day-bars";
+import { type Bar, type Series, Swatch, partText } from "./day-bars";
 
 /** The chart's numbers: the same data, in the same order, with totals both ways. */
 export function DayTable({ bars, series, first }: { bars: readonly Bar[]; series: readonly Series[]; first: string }) {
-  const total = (parts: readonly Nanos[]): Nanos => parts.reduce((sum, part) => sum + part, 0n);
-  const columns = series.map((_, index) => total(bars.map((bar) => bar.parts[index] ?? 0n)));
+  const columns = series.map((_, index) => knownSum(bars.map((bar) => partOf(bar, index))));
   const several = series.length > 1;
   return (
     // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- it scrolls
@@ -40,10 +39,10 @@ export function DayTable({ bars, series, first }: { bars: readonly Bar[]; series
               {several &&
                 series.map((one, index) => (
                   <td key={`${one.color}${one.name}`} className="numeric mid">
-                    {amountText(exact(bar.parts[index] ?? 0n))}
+                    {partText(partOf(bar, index))}
                   </td>
                 ))}
-              <td className="numeric strong">{amountText(exact(total(bar.parts)))}</td>
+              <td className="numeric strong">{partText(knownSum(bar.parts))}</td>
             </tr>
           ))}
         </tbody>
@@ -53,13 +52,18 @@ export function DayTable({ bars, series, first }: { bars: readonly Bar[]; series
             {several &&
               columns.map((value, index) => (
                 <td key={`${series[index]!.color}${series[index]!.name}`} className="numeric">
-                  {amountText(exact(value))}
+                  {partText(value)}
                 </td>
               ))}
-            <td className="numeric">{dollarText(exact(total(columns)))}</td>
+            <td className="numeric">{partText(knownSum(columns), dollarText)}</td>
           </tr>
         </tfoot>
       </table>
     </div>
   );
+}
+
+function partOf(bar: Bar, index: number): Nanos | null {
+  const part = bar.parts[index];
+  return part === undefined ? 0n : part;
 }

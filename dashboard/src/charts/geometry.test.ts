@@ -67,6 +67,16 @@ describe("stacked bars", () => {
     const [drawn] = barsOf([bucket], [row], ["pro"], true, "Europe/Berlin", new Date("2026-11-23T13:00:00Z"), false);
     expect(drawn).toEqual({ label: "23 Nov", words: "Monday 23 November", parts: [nanos("10.000000001"), nanos("2.499999999")], isToday: true });
   });
+  it("do not know what has no price: neither a day, nor a part, nor what is left", () => {
+    const now = new Date("2026-11-23T13:00:00Z");
+    const at = "2026-11-22T23:00:00Z";
+    const partsOf = (bucket: Partial<Group>, row: Partial<Group>) =>
+      barsOf([{ key: at, unpriced_events: 0, ...bucket } as Group], [{ bucket: at, key: "pro", unpriced_events: 0, ...row } as Group], ["pro", "team"], true, "Europe/Berlin", now, false)[0]!.parts;
+    expect(partsOf({ spend: null, unpriced_events: 2 }, { spend: null, unpriced_events: 1 })).toEqual([null, 0n, null]);
+    expect(partsOf({ spend: "1", unpriced_events: 2 }, { spend: "1" })).toEqual([nanos("1"), 0n, null]);
+    expect(partsOf({ spend: "1", unpriced_events: 2 }, { spend: null, unpriced_events: 2 })).toEqual([null, 0n, nanos("1")]);
+    expect(partsOf({ spend: "1" }, { spend: "1" })).toEqual([nanos("1"), 0n, 0n]);
+  });
   it("keep the colour of a value when others are filtered away", () => {
     const known = new Map<string, number>();
     expect(assign(known, ["enterprise", "team", "pro"])).toEqual([1, 2, 3]);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { divide, exact, fixed, nanos, sum } from "./decimal";
+import { divide, exact, fixed, knownSum, nanos, perUnit, sum } from "./decimal";
 
 describe("amounts", () => {
   it("are whole nano-dollars, and come back digit for digit", () => {
@@ -14,6 +14,19 @@ describe("amounts", () => {
   });
   it("that are unknown add nothing", () => {
     expect(sum([null, "1.5", undefined])).toBe(nanos("1.5"));
+  });
+  it("that are all unknown have no sum; beside one that is known they add nothing", () => {
+    expect(knownSum([null, null])).toBeNull();
+    expect(knownSum([null, 0n])).toBeNull();
+    expect(knownSum([null, 5n])).toBe(5n);
+    expect(knownSum([0n])).toBe(0n);
+    expect(knownSum([])).toBe(0n);
+  });
+  it("are averaged over the exact time", () => {
+    const hour = 3_600_000;
+    expect(perUnit(nanos("34"), 34 * hour, 24 * hour)).toBe(nanos("24"));
+    expect(perUnit(nanos("23"), 23 * hour, 24 * hour)).toBe(nanos("24"));
+    expect(perUnit(nanos("3"), 10 * hour, 24 * hour)).toBeNull();
   });
   it("round half to even", () => {
     expect(fixed(nanos("0.125"), 2)).toBe("0.12");

@@ -44,6 +44,22 @@ export function sum(amounts: Iterable<string | null | undefined>): Nanos {
   return total;
 }
 
+/** Of amounts of which some are not known: null where nothing is known and something is not, as in the API. */
+export function knownSum(amounts: readonly (Nanos | null)[]): Nanos | null {
+  const total = amounts.reduce<Nanos>((all, amount) => all + (amount ?? 0n), 0n);
+  return total === 0n && amounts.includes(null) ? null : total;
+}
+
+/** A decimal string as it is; unknown stays unknown. */
+export function nanosOrNull(amount: string | null | undefined): Nanos | null {
+  return amount == null ? null : nanos(amount);
+}
+
+/** An amount per day or hour over the exact time that it took; null where it took less than one (a day may have 23 hours). */
+export function perUnit(amount: Nanos, ms: number, unitMs: number): Nanos | null {
+  return ms * 24 < unitMs * 23 ? null : divide(amount * BigInt(unitMs), BigInt(Math.round(ms)));
+}
+
 /** For lengths and angles on screen alone, never for a figure that is read. */
 export function dollars(value: Nanos): number {
   return Number(value) / 1e9;

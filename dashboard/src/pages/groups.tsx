@@ -71,8 +71,8 @@ function GroupTable({ tag, mean, body, sort, onSort }: { tag: string; mean: stri
   const now = useNow();
   const phone = usePhone();
   const paging = usePaging();
-  const meanOf = useMeans(`tag.${tag}`);
   const { data, totals, rest, next_cursor } = body;
+  const meanOf = useMeans(`tag.${tag}`, data);
   const hasRest = rest.events > 0;
   const compared = scope.compare && body.meta.previous != null;
   const largest = Math.max(0, ...data.map(spendNumber));

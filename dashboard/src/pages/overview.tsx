@@ -1,15 +1,16 @@
 import { useMemo } from "react";
 import { asked, useAnswer } from "../api/answers";
-import { useMeans } from "../api/means";
-import type { Group, GroupsAnswer, OverviewAnswer } from "../api/types";
+import { useMeanSpend, useMeans } from "../api/means";
+import type { Group, GroupsAnswer, OverviewAnswer, UsersAnswer } from "../api/types";
 import { useTagKeys } from "../api/values";
 import { DayBars, Swatch } from "../charts/day-bars";
+import { averageBefore } from "../charts/average";
 import { colorsOf } from "../charts/colors";
 import { MOST_SERIES, barsOf, seriesOf } from "../charts/day-data";
 import { DayTable } from "../charts/day-table";
 import { count, plural, tokens } from "../format/count";
-import { divide, dollars, exact, sum } from "../format/decimal";
-import { dollarText, mean, roundText } from "../format/money";
+import { exact, knownSum, nanosOrNull } from "../format/decimal";
+import { dollarText } from "../format/money";
 import { dayOf, daysBetween, monthName } from "../format/time";
 import { Amount, NotApplicable, UnpricedMark, madeOf } from "../parts/amount";
 import { A, Middle, Share } from "../parts/bits";
@@ -40,6 +41,7 @@ export function Overview() {
   const keys = useTagKeys(scope);
   const asks = asked(scope);
   const answer = useAnswer<OverviewAnswer>("overview", asks);
+  const perUser = useMeanSpend(scope);
   const chosen = params.get("by");
   const by = chosen ?? (keys.length > 0 ? `tag.${keys.includes("plan") ? "plan" : keys[0]!}` : "model");
   const shows = params.get("show") === "table" ? "table" : "chart";
@@ -60,9 +62,9 @@ export function Overview() {
       </div>
       <LateNotice />
       <Answered answer={answer} what="The key figures" skeleton={<KpiSkeleton labels={["Spend", "Spend per user", "Users", "Traces", "Tokens"]} />}>
-        {(body) => <OverviewKpis body={body} compared={scope.compare} />}
+        {(body) => <OverviewKpis body={body} perUser={perUser.data?.totals} pending={perUser.isLoading} compared={scope.compare} />}
       </Answered>
-      <ByGroup by={by} keys={keys} perUser={answer.data ? perUserOf(answer.data) : null} shows={shows} onShow={show} onBy={(next) => change({ by: next }, { replace: true })} />
+      <ByGroup by={by} keys={keys} perUser={perUser.data?.totals.mean_spend ?? null} shows={shows} onShow={show} onBy={(next) => change({ by: next }, { replace: true })} />
       <div className="halves">
         <RunningTotal overview={answer.data} shows={shows} onShow={show} />
         <ByModel />
@@ -71,16 +73,12 @@ export function Overview() {
   );
 }
 
-/** Attributed spend by users: "(unattributed)" is nobody. */
-function perUserOf({ data, unattributed }: OverviewAnswer): string | null {
-  return mean(sum([data.spend]) - sum([unattributed.spend]), data.users);
-}
-
-function OverviewKpis({ body, compared }: { body: OverviewAnswer; compared: boolean }) {
+/** `perUser` is another question's, and may be `pending`. */
+function OverviewKpis({ body, perUser, pending, compared }: { body: OverviewAnswer; perUser: UsersAnswer["totals"] | undefined; pending: boolean; compared: boolean }) {
   const { data } = body;
   const before = compared ? data.previous : undefined;
-  const perUser = perUserOf(body);
-  const earlierPerUser = before ? mean(sum([before.spend]) - sum([body.unattributed.previous?.spend]), before.users ?? 0) : undefined;
+  const mean = perUser?.mean_spend ?? null;
+  const earlierMean = compared ? perUser?.previous?.mean_spend : undefined;
   const numbers = (label: string, now: number, text: (value: number) => string, earlier: number | null | undefined): Kpi => ({
     label,
     value: text(now),
@@ -100,10 +98,11 @@ function OverviewKpis({ body, compared }: { body: OverviewAnswer; compared: bool
         },
         {
           label: "Spend per user",
-          value: perUser === null ? "–" : <Amount amount={perUser} sign focusable />,
-          now: perUser,
-          before: earlierPerUser,
-          beforeText: earlierPerUser == null ? undefined : dollarText(earlierPerUser),
+          value: mean === null ? "–" : <Amount amount={mean} sign focusable />,
+          now: mean,
+          before: earlierMean,
+          beforeText: earlierMean == null ? undefined : dollarText(earlierMean),
+          pending,
         },
         numbers("Users", data.users, count, before?.users),
         numbers("Traces", data.traces, count, before?.traces),
@@ -181,15 +180,10 @@ function otherOf(body: GroupsAnswer | undefined, named: readonly string[]): stri
   return others.length === 1 && others[0]!.key === null && spendNumber(body.rest) === 0 ? "(none)" : "other";
 }
 
-function averageOf(body: GroupsAnswer | undefined, hourly: boolean, scope: Scope): { value: number; text: string; note: string } | undefined {
-  const previous = body?.totals.previous;
+function averageOf(body: GroupsAnswer | undefined, hourly: boolean, scope: Scope): ReturnType<typeof averageBefore> {
   const span = body?.meta.previous;
-  if (previous?.spend == null || !span) return undefined;
-  const hours = (Date.parse(span.to) - Date.parse(span.from)) / 3_600_000;
-  const units = Math.max(1, Math.round(hourly ? hours : hours / 24));
-  const value = divide(sum([previous.spend]), BigInt(units));
   const monthly = "preset" in scope.window && (scope.window.preset === "mtd" || scope.window.preset === "last-month");
-  return { value: dollars(value), text: `${roundText(value)} ${hourly ? "an hour" : "a day"}`, note: monthly ? `in ${monthName(dayOf(new Date(span.from), scope.tz))}` : "before" };
+  return averageBefore(body?.totals.previous, span, hourly, monthly && span ? `in ${monthName(dayOf(new Date(span.from), scope.tz))}` : "before");
 }
 
 function fieldOf(by: string): string {
@@ -201,14 +195,14 @@ const LEGEND_ROWS = 7;
 /** The legend is a table with numbers, in stacking order. */
 function Legend({ by, body, total, colors }: { by: string; body: GroupsAnswer; total: string | null; colors: ReadonlyMap<string, number> }) {
   const [scope] = useScope();
-  const meanOf = useMeans(by);
   const compared = scope.compare && body.meta.previous != null;
   const { totals } = body;
   const ordered = [...body.data.filter((row) => row.key !== null), ...body.data.filter((row) => row.key === null)];
   const nobody = ordered.filter((row) => row.key === null);
   const shown = ordered.length <= LEGEND_ROWS ? ordered : [...ordered.filter((row) => row.key !== null).slice(0, LEGEND_ROWS - 2), ...nobody];
   const hidden = body.data.filter((row) => !shown.includes(row));
-  const hiddenSpend = exact(sum([...hidden.map((row) => row.spend), body.rest.spend]));
+  const meanOf = useMeans(by, shown);
+  const hiddenSpend = knownSum([...hidden.map((row) => nanosOrNull(row.spend)), nanosOrNull(body.rest.spend)]);
   const hiddenEvents = hidden.length + (body.rest.events > 0 ? 1 : 0);
   const open = (row: Group): string | null => {
     if (!by.startsWith("tag.")) return null;
@@ -272,7 +266,7 @@ function Legend({ by, body, total, colors }: { by: string; body: GroupsAnswer; t
               </span>
             </th>
             <td className="numeric">
-              <Amount amount={hiddenSpend} />
+              <Amount amount={hiddenSpend === null ? null : exact(hiddenSpend)} />
             </td>
             {compared && <td />}
             <td className="per-user" />

@@ -1,8 +1,9 @@
 import { asked, useAnswer } from "../api/answers";
 import type { Group, GroupsAnswer, OverviewAnswer } from "../api/types";
+import { partText } from "../charts/day-bars";
 import { Running } from "../charts/running";
-import { type Nanos, dollars, exact, nanos, sum } from "../format/decimal";
-import { amountText, roundText } from "../format/money";
+import { type Nanos, dollars, knownSum, nanos, nanosOrNull } from "../format/decimal";
+import { roundText } from "../format/money";
 import { addDays, dayInWords, dayOf, daysBetween, monthName, shortDay } from "../format/time";
 import { Answered } from "../parts/card";
 import { ChartOrTable } from "../parts/controls";
@@ -42,17 +43,17 @@ export function RunningTotal({ overview, shows, onShow }: { overview: OverviewAn
           const past = scope.compare && before.data && !before.isPlaceholderData ? cumulative(before.data.data) : null;
           const length = month ? daysOfMonth(days.from) : Math.max(current.length, past?.length ?? 0);
           const forecast = month ? overview?.data.forecast : null;
-          const nowText = `${roundText(current.at(-1) ?? 0n)}${month ? " so far" : ""}`;
+          const nowText = `${lastText(current)}${month ? " so far" : ""}`;
           if (shows === "table") return <RunningTable rows={body.data} current={current} past={past} tz={scope.tz} />;
           return (
             <Running
               title={title}
-              now={current.map(dollars)}
-              before={past && past.map(dollars)}
+              now={lengths(current)}
+              before={past && lengths(past)}
               days={Math.max(length, month ? (past?.length ?? 0) : 0)}
               labels={Array.from({ length }, (_, day) => (month ? String(day + 1) : shortDay(addDays(dayOf(new Date(body.data[0]?.key ?? now), scope.tz), day))))}
               nowText={nowText}
-              beforeText={past ? `${roundText(past.at(-1) ?? 0n)} ${month ? monthBefore : "before"}` : null}
+              beforeText={past ? `${lastText(past)} ${month ? monthBefore : "before"}` : null}
               forecast={forecast == null ? undefined : { value: Number(forecast), text: `${roundText(nanos(forecast))} forecast` }}
             />
           );
@@ -62,16 +63,26 @@ export function RunningTotal({ overview, shows, onShow }: { overview: OverviewAn
   );
 }
 
-function cumulative(rows: readonly Group[]): Nanos[] {
-  let total = 0n;
-  return rows.map((row) => (total += sum([row.spend])));
+/** null as long as nothing has a price that something should have. */
+function cumulative(rows: readonly Group[]): (Nanos | null)[] {
+  let total: Nanos | null = 0n;
+  return rows.map((row) => (total = knownSum([total, nanosOrNull(row.spend)])));
+}
+
+function lastText(totals: readonly (Nanos | null)[]): string {
+  const last = totals.at(-1);
+  return last === null ? "no price" : roundText(last ?? 0n);
+}
+
+function lengths(totals: readonly (Nanos | null)[]): number[] {
+  return totals.map((total) => dollars(total ?? 0n));
 }
 
 function daysOfMonth(first: string): number {
   return daysBetween(first, `${addDays(first, 31).slice(0, 8)}01`);
 }
 
-function RunningTable({ rows, current, past, tz }: { rows: readonly Group[]; current: readonly Nanos[]; past: readonly Nanos[] | null; tz: string }) {
+function RunningTable({ rows, current, past, tz }: { rows: readonly Group[]; current: readonly (Nanos | null)[]; past: readonly (Nanos | null)[] | null; tz: string }) {
   return (
     // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- it scrolls
     <div className="day-table" tabIndex={0} role="region" aria-label="Running total">
@@ -97,9 +108,9 @@ function RunningTable({ rows, current, past, tz }: { rows: readonly Group[]; cur
           {rows.map((row, index) => (
             <tr key={row.key}>
               <td>{dayInWords(dayOf(new Date(row.key!), tz))}</td>
-              <td className="numeric mid">{row.spend === null ? "no price" : amountText(row.spend)}</td>
-              <td className="numeric strong">{amountText(exact(current[index]!))}</td>
-              {past && <td className="numeric mid">{past[index] === undefined ? "" : amountText(exact(past[index]))}</td>}
+              <td className="numeric mid">{partText(nanosOrNull(row.spend))}</td>
+              <td className="numeric strong">{partText(current[index])}</td>
+              {past && <td className="numeric mid">{past[index] === undefined ? "" : partText(past[index])}</td>}
             </tr>
           ))}
         </tbody>

@@ -49,6 +49,20 @@ export function orderWords(sort: string): string {
   return { [NEWEST]: "newest first", "-spend": "costliest first", "-duration_ms": "slowest first" }[sort] ?? "";
 }
 
+/** How many traces are listed in all: what the totals count, or more where pages hold more; "" where only the next page knows. */
+export function tracesOf(page: number, { data, totals, next_cursor }: TracesAnswer): string {
+  const last = (page - 1) * PAGE_ROWS + data.length;
+  if (next_cursor === null) return count(last);
+  return totals.traces > last ? count(totals.traces) : "";
+}
+
+/** "51 – 100 of 1,204 traces." */
+export function rowsOf(page: number, body: TracesAnswer): string {
+  const first = (page - 1) * PAGE_ROWS + 1;
+  const all = tracesOf(page, body);
+  return `${first} – ${first - 1 + body.data.length}${all === "" ? "" : ` of ${all}`} traces.`;
+}
+
 /** Traces in which something failed: those with an event of that status. */
 function failedOnly(scope: Scope): Scope {
   return { ...scope, filters: withFilter(scope.filters, { field: "status", exclude: false, values: ["error"] }) };
@@ -80,7 +94,9 @@ export function Traces() {
   };
   const exported: Exported = { path: "traces", pairs: traceQuestion(narrowed, sort, null).filter(([name]) => name !== "limit"), name: "traces" };
 
-  if (answer.data && answer.data.totals.traces === 0 && !answer.isPlaceholderData && !failed) return <Empty scope={scope} unattributed={null} otherwise="No trace in this window" />;
+  // By the rows: totals count a trace where its first event stands, which the window or a pill may leave out.
+  const none = answer.data?.data.length === 0 && paging.cursor === null && !answer.isPlaceholderData && !failed;
+  if (none) return <Empty scope={scope} unattributed={null} otherwise="No trace in this window" />;
   return (
     <div className="page">
       <div className="head">
@@ -111,7 +127,7 @@ export function Traces() {
           <>
             <TraceTable body={body} linkTo={(trace: Trace) => link("traces", trace.trace_id)} first={paging.page === 1} sorting={sorting} withUser withUntraced={!failed} />
             <Pager paging={paging} nextCursor={body.next_cursor}>
-              {(paging.page - 1) * PAGE_ROWS + 1} – {(paging.page - 1) * PAGE_ROWS + body.data.length} of {count(body.totals.traces)} traces.
+              {rowsOf(paging.page, body)}
             </Pager>
           </>
         )}

@@ -1,11 +1,12 @@
 import { type Asked, asked, useAnswer } from "../api/answers";
 import type { GroupsAnswer, Model, ModelsAnswer, TokensByClass, TracesAnswer, UserAnswer, UserDetail, UsersAnswer } from "../api/types";
+import { averageBefore } from "../charts/average";
 import { DayBars } from "../charts/day-bars";
 import { barsOf } from "../charts/day-data";
 import { DayTable } from "../charts/day-table";
 import { count, share as shareText, tokens } from "../format/count";
-import { divide, dollars, nanos, sum } from "../format/decimal";
-import { dollarText, mean, roundText } from "../format/money";
+import { divide, nanos, sum } from "../format/decimal";
+import { dollarText, mean } from "../format/money";
 import { Amount, Rate, UnpricedMark, madeOf } from "../parts/amount";
 import { A, Middle, Share } from "../parts/bits";
 import { Answered } from "../parts/card";
@@ -15,7 +16,7 @@ import { type Kpi, KpiSkeleton, Kpis } from "../parts/kpi";
 import { type Column, type FootRow, LedgerSkeleton, Table } from "../parts/ledger";
 import { shareOf, slotOf } from "../parts/money-columns";
 import { PhoneHead } from "../parts/phone-head";
-import { PAGE_ROWS, Pager } from "../parts/pager";
+import { Pager } from "../parts/pager";
 import { TipLine, useTip } from "../parts/tip";
 import { copy } from "../parts/toast";
 import { TraceTable } from "../parts/trace-table";
@@ -25,7 +26,7 @@ import { useNow } from "../state/now";
 import { usePaging } from "../state/paging";
 import { type Filter, type Scope, scopePairs, withFilter } from "../state/scope";
 import { LateNotice } from "./late";
-import { orderWords, traceQuestion, useTraceSort } from "./traces";
+import { orderWords, rowsOf, traceQuestion, tracesOf, useTraceSort } from "./traces";
 
 /** One user: what they cost, against all others; where it goes; their traces. */
 export function UserPage({ userId }: { userId: string }) {
@@ -184,10 +185,7 @@ function UserDays({ scope, shows, onShow, detail }: { scope: Scope; shows: "char
   const now = useNow();
   const hourly = "preset" in scope.window && scope.window.preset === "1d";
   const answer = useAnswer<GroupsAnswer>("overview", asked(scope, [["group_by", hourly ? "hour" : "day"], ["limit", "1000"]], { compare: false }));
-  const before = detail?.data.previous;
-  const span = detail?.meta.previous;
-  const days = span ? Math.max(1, Math.round((Date.parse(span.to) - Date.parse(span.from)) / (hourly ? 3_600_000 : 86_400_000))) : 1;
-  const average = before?.spend == null ? null : divide(nanos(before.spend), BigInt(days));
+  const average = averageBefore(detail?.data.previous, detail?.meta.previous, hourly);
   return (
     <section className="section">
       <header>
@@ -207,7 +205,7 @@ function UserDays({ scope, shows, onShow, detail }: { scope: Scope; shows: "char
               series={series}
               bars={bars}
               height={200}
-              average={average === null || average === 0n ? undefined : { value: dollars(average), text: `${roundText(average)} ${hourly ? "an hour" : "a day"}`, note: "before" }}
+              average={average}
             />
           );
         }}
@@ -260,7 +258,7 @@ function UserTraces({ scope }: { scope: Scope }) {
     <section className="section">
       <header>
         <h2>Traces</h2>
-        {answer.data && <span className="dim">{[count(answer.data.totals.traces), orderWords(sort)].filter(Boolean).join(", ")}</span>}
+        {answer.data && <span className="dim">{[tracesOf(paging.page, answer.data), orderWords(sort)].filter(Boolean).join(", ")}</span>}
       </header>
       <Answered answer={answer} what="This table" skeleton={<LedgerSkeleton columns={[{ label: "Started", width: 64 }, { label: "Operation" }, { label: "Spend, USD", numeric: true }, { label: "Duration", numeric: true }]} rows={7} />}>
         {(body) =>
@@ -277,7 +275,7 @@ function UserTraces({ scope }: { scope: Scope }) {
                 withUntraced
               />
               <Pager paging={paging} nextCursor={body.next_cursor}>
-                {(paging.page - 1) * PAGE_ROWS + 1} – {(paging.page - 1) * PAGE_ROWS + body.data.length} of {count(body.totals.traces)} traces.
+                {rowsOf(paging.page, body)}
               </Pager>
             </>
           )

@@ -1,4 +1,4 @@
-import type { Measures, Trace, TracesAnswer } from "../api/types";
+import type { Trace, TracesAnswer } from "../api/types";
 import { count, duration, tokens } from "../format/count";
 import { exact, nanos, sum } from "../format/decimal";
 import { fullTime, listTime } from "../format/time";
@@ -31,7 +31,7 @@ export function TraceTable({
   const [scope] = useScope();
   const now = useNow();
   const phone = usePhone();
-  const { data, totals, untraced } = body;
+  const { data, untraced } = body;
   const longest = Math.max(1, ...data.map((trace) => trace.duration_ms));
   const columns: Column<Trace>[] = [
     {
@@ -82,7 +82,7 @@ export function TraceTable({
       ),
     },
   ];
-  const foot = footOf(data, totals, withUntraced ? (untraced ?? null) : null, first && sorting.column === "started_at" && sorting.descending);
+  const foot = footOf(body, withUntraced ? (untraced ?? null) : null, first && sorting.column === "started_at" && sorting.descending);
   if (phone) return <TraceList traces={data} linkTo={linkTo} foot={foot} withUser={withUser} />;
   return (
     <Ledger
@@ -130,7 +130,8 @@ function TraceList({ traces, linkTo, foot, withUser }: { traces: readonly Trace[
   );
 }
 
-function footOf(data: readonly Trace[], totals: Measures, untraced: string | null, newest: boolean): FootRow[] {
+function footOf({ data, totals, next_cursor }: TracesAnswer, untraced: string | null, newest: boolean): FootRow[] {
+  // Totals may count fewer traces than are listed: where one more page follows there is more all the same.
   const others = totals.traces - data.length;
   const rows: FootRow[] = [];
   const outside = untraced !== null && nanos(untraced) > 0n;
@@ -140,9 +141,9 @@ function footOf(data: readonly Trace[], totals: Measures, untraced: string | nul
   };
   if (totals.spend !== null) {
     const spend = nanos(totals.spend) - sum(data.map((trace) => trace.spend)) - sum([untraced]);
-    if (others > 0 && spend >= 0n) {
+    if ((others > 0 || next_cursor !== null) && spend >= 0n) {
       // What is outside any trace is known by its spend alone: where both are left, neither has a count of its own.
-      rows.push({ kind: "rest", cells: { started: `${count(others)} ${newest ? "earlier" : "other"} traces`, spend: <Amount amount={exact(spend)} />, ...(outside ? {} : left) } });
+      rows.push({ kind: "rest", cells: { started: [others > 0 ? count(others) : "", newest ? "earlier" : "other", "traces"].join(" ").trim(), spend: <Amount amount={exact(spend)} />, ...(outside ? {} : left) } });
     }
   }
   if (outside) {
