@@ -107,7 +107,7 @@ def example(python: Path, product: Running, provider: ProviderServer, tmp_path: 
     def start(name: str, **environment: str) -> Example:
         return Example(python, name, tmp_path, {
             "OPENAI_API_KEY": "sk-none", "OPENAI_BASE_URL": f"{provider.url}/v1", "OPENAI_MODEL": MODEL,
-            "PERCAPITA_URL": product.url, "PERCAPITA_API_KEY": product.keys["ingest"], **environment,
+            "PERCAPITA_URL": product.url, "PERCAPITA_API_KEY": product.keys["ingest"], "PERCAPITA_INCLUDE_USAGE": "1", **environment,
         })  # fmt: skip
 
     return start

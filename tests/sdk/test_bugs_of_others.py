@@ -177,8 +177,9 @@ def test_no_key_and_no_content_in_any_log(
 
 
 def test_wrapping_twice_is_once_and_by_two_configurations_twice(
-    ours: Percapita, intake: Intake, provider: ProviderServer
+    ours: Percapita, intake: Intake, provider: ProviderServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PERCAPITA_INCLUDE_USAGE", "1")
     with Intake() as customers:
         theirs = Percapita("pc_theirs", customers.url)
         client = theirs.wrap(ours.wrap(ours.wrap(openai_client(provider))))

@@ -62,7 +62,9 @@ def ran(request: pytest.FixtureRequest) -> Iterator[Ran]:
     with ProviderServer() as provider, Intake() as intake:
         done = subprocess.run(
             [str(python), str(HERE / "calls.py"), provider.url, intake.url],
-            env={**os.environ, "PYTHONPATH": str(ROOT / "sdk" / "python" / "src"), "NO_PROXY": "*"},
+            env={
+                **os.environ, "PYTHONPATH": str(ROOT / "sdk" / "python" / "src"), "NO_PROXY": "*", "PERCAPITA_INCLUDE_USAGE": "1",
+            },
             capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3_000:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,7 @@ PROVIDERS = ("openai", "anthropic")
 
 class Emitter:
     def __init__(self, to: str, key: str, provider: str) -> None:
+        os.environ["PERCAPITA_INCLUDE_USAGE"] = "1"  # the provider of the tests stands at no address that is known
         percapita.configure(key, to)
         clients = Clients(provider, openai, anthropic)
         for name in ("openai", "async_openai", "anthropic", "async_anthropic"):

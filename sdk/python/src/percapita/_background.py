@@ -15,30 +15,42 @@ if TYPE_CHECKING:
     from percapita._percapita import Percapita
 
 _MOST = 1_000  # that are waited for; the oldest is forgotten
+_MOST_CHARACTERS = 8_000_000  # of their prompts together; one that is too many is told by the first event only
 _UNDER_WAY = ("queued", "in_progress")
 _READ = SURFACES["/responses"].read
 
 
 class Background:
-    """The responses of one client that were begun in the background."""
+    """The responses that were begun in the background: a client and its `with_options` share them."""
 
     def __init__(self, percapita: Percapita) -> None:
         self._percapita = percapita
-        self._waiting: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._waiting: OrderedDict[str, tuple[dict[str, Any], int]] = OrderedDict()
+        self._characters = 0
 
     def note(self, call: Call, response: Any) -> None:
         """A response that has only been queued: remember whose it is."""
         if get(response, "status") in _UNDER_WAY and isinstance(found := get(response, "id"), str):
-            self._waiting[found] = dict(call.event)
+            event, characters = dict(call.event), call.weight
+            if self._characters + characters > _MOST_CHARACTERS:
+                event.pop("prompt", None)
+                characters = 0
+            self._characters += characters
+            self._waiting[found] = (event, characters)
             if len(self._waiting) > _MOST:
-                self._waiting.popitem(last=False)
+                self._characters -= self._waiting.popitem(last=False)[1][1]
+
+    def forget(self) -> None:
+        """All of them: in a forked child, whose parent asks for them itself."""
+        self._waiting.clear()
+        self._characters = 0
 
     def begin(self, path: str, method: str) -> Any:
         """Somebody asks for a response (GET /responses/ID): listen where it is one that is waited for."""
         if not self._waiting or method.upper() != "GET" or not path.startswith("/responses/"):
             return None
-        event = self._waiting.get(path.rpartition("/")[2])
-        return _Asked(self, event) if event is not None else None
+        waiting = self._waiting.get(path.rpartition("/")[2])
+        return _Asked(self, waiting[0]) if waiting is not None else None
 
     def ended(self, event: dict[str, Any], response: Any) -> None:
         """Record the whole one where it has come to its end."""
@@ -48,8 +60,10 @@ class Background:
         first = self._waiting.pop(get(response, "id"), None)
         if first is None:
             return
+        self._characters -= first[1]
         told = {name: value for name, value in event.items() if name not in ("finish_reason", "latency_ms")}
-        sender.put({**told, "id": new_id(), "replaces": event["id"], "status": "ok"}, 3_000, lambda: _READ(response))
+        whole = {**told, "id": new_id(), "replaces": event["id"], "status": "ok"}
+        sender.put(whole, 3_000 + first[1], lambda: _READ(response))
 
 
 class _Asked:

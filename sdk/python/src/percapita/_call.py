@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,6 @@ from percapita._snapshot import characters, snapshot
 
 if TYPE_CHECKING:
     from percapita._percapita import Percapita
-    from percapita._sender import Sender
 
 _MODEL_BYTES = 3_000  # of an answer's objects beside its text
 _BYTES_PER_TOKEN = 6
@@ -21,12 +21,11 @@ _STOPPED = ("KeyboardInterrupt", "GeneratorExit", "CancelledError")
 class Call:
     """The event of a call while it runs. `end`, `answer` and `fail` hand it over, once."""
 
-    __slots__ = ("ended", "event", "first_token", "sender", "served", "started", "surface", "weight")
+    __slots__ = ("ended", "event", "first_token", "percapita", "process", "served", "started", "surface", "weight")
 
-    def __init__(
-        self, percapita: Percapita, sender: Sender, surface: Surface, provider: str, body: dict[str, Any]
-    ) -> None:
-        self.sender, self.surface = sender, surface
+    def __init__(self, percapita: Percapita, surface: Surface, provider: str, body: dict[str, Any]) -> None:
+        self.percapita, self.surface = percapita, surface
+        self.process = os.getpid()
         self.ended = False
         self.served: Any = None  # the answer that a parser was given
         self.first_token: float | None = None
@@ -61,15 +60,18 @@ class Call:
 
     def end(self, status: str, weight: int = 0, fill: Callable[[], dict[str, Any]] | None = None) -> None:
         """Hand the event over; `fill` reads the rest of it, in the background."""
-        if self.ended:
-            return
+        if self.ended or self.process != os.getpid():
+            return  # a stream that was open at a fork is its parent's
         self.ended = True
+        sender = self.percapita.sender()  # of now: it may have been configured anew since the start
+        if sender is None:
+            return
         event = self.event
         event["status"] = status
         event["latency_ms"] = round((time.perf_counter() - self.started) * 1000, 3)
         if self.first_token is not None:
             event["time_to_first_token_ms"] = round((self.first_token - self.started) * 1000, 3)
-        self.sender.put(event, self.weight + weight, fill)
+        sender.put(event, self.weight + weight, fill)
 
     def fail(self, error: BaseException, heard: Callable[[], dict[str, Any]] | None = None) -> None:
         """The call raised, or its stream did after `heard`."""

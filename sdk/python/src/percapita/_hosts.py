@@ -21,14 +21,13 @@ _HOSTS = (
 # Known to take `stream_options.include_usage`; a server that does not know the option may refuse the call.
 _TAKES_USAGE = (
     "openai.com",
-    "openai.azure.com",
-    "services.ai.azure.com",
     "api.groq.com",
     "api.deepseek.com",
     "openrouter.ai",
     "api.x.ai",
 )
-_HERE = ("127.0.0.1", "localhost", "::1")
+_AZURE = ("openai.azure.com", "services.ai.azure.com")
+_AZURE_SINCE = "2024-09-01"  # the first version of Azure's that knows the option; one before answers 400
 
 
 def provider_of(client: Any, package: str) -> str:
@@ -47,7 +46,18 @@ def takes_usage(client: Any) -> bool:
     if wish in ("0", "1"):
         return wish == "1"
     host = host_of(client)
-    return host in _HERE or any(_ends(host, end) for end in _TAKES_USAGE)
+    if any(_ends(host, end) for end in _AZURE):
+        return _azure_takes_usage(client)
+    return any(_ends(host, end) for end in _TAKES_USAGE)
+
+
+def _azure_takes_usage(client: Any) -> bool:
+    """By the version of the API: of the client, of every request's query, or the one that has only a path."""
+    query = getattr(client, "default_query", None)
+    version = getattr(client, "_api_version", None) or (query.get("api-version") if isinstance(query, dict) else None)
+    if not isinstance(version, str):
+        return "/openai/v1" in str(getattr(client, "base_url", ""))
+    return version >= _AZURE_SINCE  # dates; `preview`, `latest` and `v1` come behind them
 
 
 def host_of(client: Any) -> str:

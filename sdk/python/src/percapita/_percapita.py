@@ -6,11 +6,13 @@ import contextvars
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from percapita import _trace, _wrap
+from percapita._background import Background
 from percapita._event import Mask, money, tags_of
 from percapita._ids import new_id
 from percapita._say import once
@@ -45,7 +47,9 @@ class Percapita:
         mask: Mask | None = None,
     ) -> None:
         self.trace: contextvars.ContextVar[Trace | None] = contextvars.ContextVar("percapita_trace", default=None)
+        self.background = Background(self)
         self._guard = threading.Lock()
+        _all.add(self)
         self._configured(api_key, url, agent, privacy, mask)
 
     def _configured(self, api_key: str | None, url: str | None, agent: str, privacy: str, mask: Mask | None) -> None:
@@ -223,3 +227,17 @@ def _is_address(url: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
+
+
+_all: weakref.WeakSet[Percapita] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Another thread of the parent's may have held the lock; who waits for a background response is the parent."""
+    for one in list(_all):
+        one._guard = threading.Lock()
+        one.background.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -30,8 +30,9 @@ class _Answer:
         return self.hearing is not None and self.hearing.started
 
     def closed(self) -> None:
-        """The response was closed: by the stream's own iterator at its end, or by a host that has read enough."""
-        if not self.elsewhere and not self.inside:
+        """The response was closed: by what reads it at its end, or by a host or a helper that has read enough."""
+        reads = self.hearing if self.hearing is not None and self.hearing.started else self
+        if not reads.inside:
             self.end("aborted")
 
     def take(self, data: bytes) -> None:

@@ -21,6 +21,7 @@ class Hearing:
         self._call, self._listener, self._asked = call, listener, asked
         self._chunks = 0
         self.started = False  # whether the stream is read through its own iterator
+        self.inside = False  # while that looks for the next piece: it closes the response itself behind the last
 
     def hides(self, chunk: Any) -> bool:
         """Hear a chunk; whether it is the one that we asked for and the host did not."""
@@ -59,11 +60,13 @@ def listen(stream: Any, hearing: Hearing) -> None:
     inner = stream._iterator
 
     def chunks() -> Iterator[Any]:
-        hearing.started = True
+        hearing.started = hearing.inside = True
         try:
             for chunk in inner:
                 if not hearing.hides(chunk):
+                    hearing.inside = False
                     yield chunk
+                    hearing.inside = True
             hearing.end("ok")
         except BaseException as error:
             hearing.fail(error)
@@ -79,11 +82,13 @@ def listen_async(stream: Any, hearing: Hearing) -> None:
     inner = stream._iterator
 
     async def chunks() -> AsyncIterator[Any]:
-        hearing.started = True
+        hearing.started = hearing.inside = True
         try:
             async for chunk in inner:
                 if not hearing.hides(chunk):
+                    hearing.inside = False
                     yield chunk
+                    hearing.inside = True
             hearing.end("ok")
         except BaseException as error:
             hearing.fail(error)

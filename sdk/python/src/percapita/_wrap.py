@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from percapita import _anthropic, _openai
-from percapita._background import Background
 from percapita._call import Call
 from percapita._hosts import provider_of, takes_usage
 from percapita._raw import read_along, read_along_instead
@@ -21,6 +20,7 @@ from percapita._say import once
 from percapita._stream import Hearing, listen, listen_async
 
 if TYPE_CHECKING:
+    from percapita._background import Background
     from percapita._percapita import Percapita
 
 Client = TypeVar("Client")
@@ -113,16 +113,15 @@ class _Recorder:
     def __init__(self, percapita: Percapita, client: Any, package: str) -> None:
         self._percapita = percapita
         self._surfaces = _SURFACES[package]
-        self._background = Background(percapita) if package == "openai" else None
+        self._background = percapita.background if package == "openai" else None
         self._provider = provider_of(client, package)
         self._takes_usage = takes_usage(client)
 
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Begun | None:
         """The record of a call; None when it is none of ours, nothing is configured, or it could not be begun."""
-        sender = self._percapita.sender()
-        if sender is None:
-            return None
         try:
+            if self._percapita.sender() is None:
+                return None
             options = kwargs["options"] if "options" in kwargs else args[1]
             path = options.url.partition("?")[0]
             surface = self._surfaces.get(path)
@@ -133,7 +132,7 @@ class _Recorder:
             if isinstance(extra, Mapping):
                 body = {**body, **extra}
             raw = isinstance(options.headers, Mapping) and any(name.lower() == _RAW for name in options.headers)
-            call = Call(self._percapita, sender, surface, self._provider, body)
+            call = Call(self._percapita, surface, self._provider, body)
             _read_before_parsing(options, call)
             streams = bool(kwargs.get("stream")) or body.get("stream") is True
             listener = surface.listener() if streams and surface.listener is not None else None
@@ -164,6 +163,8 @@ def _read_before_parsing(options: Any, call: Call) -> None:
 
 def _ask_for_usage(options: Any, body: dict[str, Any]) -> bool:
     """Add `stream_options.include_usage`; whether the host had not said itself what it wants."""
+    if "data_sources" in body:
+        return False  # Azure refuses the two together
     wanted = body.get("stream_options")
     if isinstance(wanted, Mapping):
         if "include_usage" in wanted:
