@@ -232,3 +232,24 @@ def test_usage_is_not_asked_for_beside_azures_data_sources(
     asked = [s.body for s in provider.served if "tokens:77" in str(s.body)]
     assert ["stream_options" in body for body in asked] == [True, False]
     assert ["usage_estimated" in event for event in calls(ours, intake)] == [False, True]
+
+
+def test_a_response_that_is_read_as_it_came_has_ended_well(
+    ours: Percapita, intake: Intake, provider: ProviderServer
+) -> None:
+    client = ours.wrap(client_of(provider))
+    surface = client.chat.completions.with_streaming_response
+    with surface.create(**ask("tokens:78,0,0,6")) as response:
+        assert b"".join(response.http_response.iter_raw())
+    with surface.create(**ask("tokens:78,0,0,6", stream=True, stream_options={"include_usage": True})) as response:
+        assert b"".join(response.http_response.iter_raw())
+
+    async def read() -> None:
+        client = ours.wrap(openai.AsyncOpenAI(api_key="x", base_url=f"{provider.url}/v1"))
+        async with client.chat.completions.with_streaming_response.create(**ask("tokens:78,0,0,6")) as response:
+            assert b"".join([data async for data in response.http_response.aiter_raw()])
+        await client.close()
+
+    asyncio.run(read())
+    found = calls(ours, intake)
+    assert [(e["status"], e["usage"]["completion_tokens"]) for e in found] == [("ok", 6)] * 3

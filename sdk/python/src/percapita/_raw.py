@@ -62,6 +62,8 @@ class _Answer:
             if status != "ok" or self._size > _MOST_BYTES:
                 return self._call.end(status)
             body = b"".join(self._parts)
+            if not body:
+                return self._call.end("ok")  # it was read, and not to be read by us
             return self._call.end("ok", len(body), lambda: self._call.surface.read(json.loads(body)))
         except Exception as error:
             once("raw", f"an answer was not recorded: {type(error).__name__}")
@@ -78,7 +80,7 @@ class _Answer:
 
 
 def read_along(response: Any, call: Call, streams: bool, is_async: bool) -> None:
-    """Listen to an httpx response, whose every reader goes through `iter_bytes`. One that was read already is read here."""
+    """Listen to an httpx response, whose every reader goes through `iter_bytes` or `iter_raw`. One that was read already is read here."""
     if getattr(response, "is_stream_consumed", False) and not streams:
         body = response.content
         return call.end("ok", len(body), lambda: call.surface.read(json.loads(body)))
@@ -93,22 +95,42 @@ def read_along_instead(response: Any, call: Call, hearing: Hearing, is_async: bo
 
 
 def _tap(response: Any, answer: _Answer, is_async: bool) -> None:
-    name, close = ("aiter_bytes", "aclose") if is_async else ("iter_bytes", "close")
-    setattr(response, name, (_tapped_async if is_async else _tapped)(getattr(response, name), answer))
+    tapped, prefix, close = (_tapped_async, "a", "aclose") if is_async else (_tapped, "", "close")
+    for name in ("iter_bytes", "iter_raw"):
+        read = getattr(response, prefix + name, None)
+        if read is not None:
+            setattr(response, prefix + name, tapped(read, answer, _Way(response, answer, name)))
     setattr(response, close, (_closing_async if is_async else _closing)(getattr(response, close), answer))
     weakref.finalize(response, answer.end, "aborted")
 
 
-def _tapped(iter_bytes: Callable[..., Iterator[bytes]], answer: _Answer) -> Callable[..., Iterator[bytes]]:
+class _Way:
+    """By which the bytes are read: as they were meant, or as they came (which is what the first of the two reads itself)."""
+
+    def __init__(self, response: Any, answer: _Answer, name: str) -> None:
+        self._answer, self._is_raw = answer, name == "iter_raw"
+        self._is_packed = self._is_raw and response.headers.get("content-encoding", "identity") != "identity"
+
+    def is_others(self) -> bool:
+        """Whether somebody listens elsewhere already."""
+        return self._answer.elsewhere or (self._is_raw and self._answer.inside)
+
+    def take(self, data: bytes) -> None:
+        """What is compressed has passed, and cannot be read."""
+        if not self._is_packed:
+            self._answer.take(data)
+
+
+def _tapped(read: Callable[..., Iterator[bytes]], answer: _Answer, way: _Way) -> Callable[..., Iterator[bytes]]:
     def tapped(*args: Any, **kwargs: Any) -> Iterator[bytes]:
-        if answer.elsewhere:
-            yield from iter_bytes(*args, **kwargs)
+        if way.is_others():
+            yield from read(*args, **kwargs)
             return
         try:
             answer.inside = True
-            for data in iter_bytes(*args, **kwargs):
+            for data in read(*args, **kwargs):
                 answer.inside = False
-                answer.take(data)
+                way.take(data)
                 yield data
                 answer.inside = True
             answer.end("ok")
@@ -120,22 +142,24 @@ def _tapped(iter_bytes: Callable[..., Iterator[bytes]], answer: _Answer) -> Call
 
 
 def _tapped_async(
-    aiter_bytes: Callable[..., AsyncIterator[bytes]], answer: _Answer
+    read: Callable[..., AsyncIterator[bytes]], answer: _Answer, way: _Way
 ) -> Callable[..., AsyncIterator[bytes]]:
     async def tapped(*args: Any, **kwargs: Any) -> AsyncIterator[bytes]:
-        elsewhere = answer.elsewhere
+        others = way.is_others()
         try:
-            answer.inside = True
-            async for data in aiter_bytes(*args, **kwargs):
+            answer.inside = answer.inside or not others
+            async for data in read(*args, **kwargs):
+                if others:
+                    yield data
+                    continue
                 answer.inside = False
-                if not elsewhere:
-                    answer.take(data)
+                way.take(data)
                 yield data
                 answer.inside = True
-            if not elsewhere:
+            if not others:
                 answer.end("ok")
         except BaseException as error:
-            if not elsewhere:
+            if not others:
                 answer.fail(error)
             raise
 
