@@ -3,7 +3,7 @@ import { useState } from "react";
 import { noteMeta } from "../state/freshness";
 import { type Pairs, type Scope, questionPairs } from "../state/scope";
 import { API, Problem, get } from "./client";
-import type { Answer, Me, Meta } from "./types";
+import type { Answer, GroupsAnswer, Me, Meta } from "./types";
 
 /** Data moves every second, but a page that is read should not: answers are asked again when the watermark moved. */
 export const STALE_MS = 30_000;
@@ -33,11 +33,11 @@ export type Asked<Body> = UseQueryResult<Body, Problem> & {
   readonly lastGood: Body | undefined;
 };
 
-export function useAnswer<Body extends { meta: Meta }>(path: string, pairs: Pairs, enabled = true): Asked<Body> {
+export function useAnswer<Body extends { meta: Meta }>(path: string, pairs: Pairs, enabled = true, ask = get<Body>): Asked<Body> {
   const query = useQuery<Body, Problem>({
     queryKey: ["answer", path, pairs],
     queryFn: async ({ signal }) => {
-      const body = await get<Body>(`${API}/${path}`, pairs, signal);
+      const body = await ask(`${API}/${path}`, pairs, signal);
       noteMeta(body.meta);
       return body;
     },
@@ -48,6 +48,22 @@ export function useAnswer<Body extends { meta: Meta }>(path: string, pairs: Pair
   const { data } = query;
   if (data !== undefined && data !== lastGood) setLastGood(data);
   return { ...query, lastGood };
+}
+
+/** Days, or hours, of the window: all of them, however many pages of the most that one answer holds. */
+export function useBuckets(bucket: "day" | "hour", pairs: Pairs, enabled = true): Asked<GroupsAnswer> {
+  return useAnswer<GroupsAnswer>("overview", [...pairs, ["group_by", bucket], ["limit", "1000"]], enabled, allPages);
+}
+
+async function allPages(path: string, pairs: Parameters<typeof get>[1], signal?: AbortSignal): Promise<GroupsAnswer> {
+  const first = await get<GroupsAnswer>(path, pairs, signal);
+  const data = [...first.data];
+  for (let cursor = first.next_cursor; cursor !== null; ) {
+    const page = await get<GroupsAnswer>(path, [...pairs, ["cursor", cursor]], signal);
+    data.push(...page.data);
+    cursor = page.next_cursor;
+  }
+  return { ...first, data, next_cursor: null };
 }
 
 /** A question in the scope of the page. */

@@ -20,6 +20,8 @@ export class Problem extends Error {
     readonly detail: string,
     readonly requestId: string | null,
     readonly parameters: readonly string[] = [],
+    /** How long the server asks to be left alone. */
+    readonly retryAfterMs: number | null = null,
   ) {
     super(detail);
     this.name = "Problem";
@@ -86,7 +88,13 @@ async function problemOf(answer: Response): Promise<Problem> {
     body.detail ?? body.title ?? "The server gave no reason.",
     body.request_id ?? null,
     (body.errors ?? []).map((error) => error.parameter),
+    retryAfter(answer.headers.get("Retry-After")),
   );
+}
+
+/** Seconds, as our server says it. */
+function retryAfter(header: string | null): number | null {
+  return header !== null && /^\d+$/.test(header) ? Number(header) * 1000 : null;
 }
 
 /**

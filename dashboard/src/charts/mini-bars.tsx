@@ -1,7 +1,8 @@
 import type { Group } from "../api/types";
-import { dollars, exact, sum } from "../format/decimal";
+import { dollars, nanosOrNull, sum } from "../format/decimal";
 import { dollarText, roundText } from "../format/money";
 import { dayInWords, dayOf, shortDay } from "../format/time";
+import { partText } from "./day-bars";
 import { Middle } from "../parts/bits";
 import { useScope } from "../state/address";
 import { useNow } from "../state/now";
@@ -10,17 +11,16 @@ import { useWidth } from "./width";
 const HEIGHT = 44;
 
 /** One value's days on a scale of its own. */
-export function MiniBars({ name, days, rows }: { name: string; days: readonly string[]; rows: readonly Group[] }) {
+export function MiniBars({ name, days }: { name: string; days: readonly Group[] }) {
   const [ref, width] = useWidth<HTMLElement>();
   const [{ tz }] = useScope();
   const now = useNow();
-  const byDay = new Map(rows.map((row) => [row.bucket, row.spend]));
-  const amounts = days.map((day) => sum([byDay.get(day)]));
+  const amounts = days.map((day) => sum([day.spend]));
   const peak = amounts.reduce((most, amount) => (amount > most ? amount : most), 0n);
   const today = dayOf(now, tz);
   const slot = width / Math.max(1, days.length);
-  const last = days.at(-1);
-  const isToday = last !== undefined && dayOf(new Date(last), tz) === today;
+  const [first, last] = [days[0]?.key, days.at(-1)?.key];
+  const isToday = last != null && dayOf(new Date(last), tz) === today;
   return (
     <figure className="mini" ref={ref}>
       <figcaption>
@@ -32,22 +32,22 @@ export function MiniBars({ name, days, rows }: { name: string; days: readonly st
           const height = peak > 0n ? Math.max(amount > 0n ? 1 : 0, (dollars(amount) / dollars(peak)) * (HEIGHT - 2)) : 0;
           return (
             <rect
-              key={days[index]}
+              key={days[index]!.key}
               className={isToday && index === days.length - 1 ? "fill-data running" : "fill-data"}
               x={index * slot}
               width={Math.max(1, slot - Math.max(1, slot * 0.24))}
               y={HEIGHT - 1 - height}
               height={height}
             >
-              <title>{`${dayInWords(dayOf(new Date(days[index]!), tz))}: ${dollarText(exact(amount))}`}</title>
+              <title>{`${dayInWords(dayOf(new Date(days[index]!.key!), tz))}: ${partText(nanosOrNull(days[index]!.spend), dollarText)}`}</title>
             </rect>
           );
         })}
         <path className="zero" d={`M0 ${HEIGHT - 0.5}H${width}`} />
       </svg>
       <div className="mini-axis">
-        <span>{days[0] === undefined ? "" : shortDay(dayOf(new Date(days[0]), tz))}</span>
-        <span>{last === undefined ? "" : isToday ? "today" : shortDay(dayOf(new Date(last), tz))}</span>
+        <span>{first == null ? "" : shortDay(dayOf(new Date(first), tz))}</span>
+        <span>{last == null ? "" : isToday ? "today" : shortDay(dayOf(new Date(last), tz))}</span>
       </div>
     </figure>
   );

@@ -111,7 +111,8 @@ function Usage({ session }: { session: EmbedSession }) {
   const paging = usePaging();
   const { asOf } = useStore(freshness);
   const sort = params.get("sort") ?? "-spend";
-  const own = asked(scope, [["limit", String(PAGE_ROWS)], ["include", "spark"], ...optional("sort", sort === "-spend" ? null : sort)]);
+  const sorted = optional("sort", sort === "-spend" ? null : sort);
+  const own = asked(scope, [["limit", String(PAGE_ROWS)], ["include", "spark"], ...sorted]);
   const answer = useAnswer<UsersAnswer>("users", [...own, ...optional("cursor", paging.cursor)]);
   const word = session.wording;
   const many = word === "person" ? "people" : `${word}s`;
@@ -124,7 +125,7 @@ function Usage({ session }: { session: EmbedSession }) {
         ))}
         <div className="tools">
           <WindowControl />
-          <Export path="users" pairs={asked(scope)} name="usage" />
+          <Export path="users" pairs={asked(scope, sorted)} name="usage" />
         </div>
       </div>
       <Answered

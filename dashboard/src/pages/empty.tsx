@@ -7,6 +7,7 @@ import { plural } from "../format/count";
 import { clock, dayAndClock, daysAgo, lastSeen } from "../format/time";
 import { Segments } from "../parts/controls";
 import { Icon } from "../parts/icon";
+import { PageNotice } from "../parts/page-notice";
 import { copy, toast } from "../parts/toast";
 import { useScope } from "../state/address";
 import { useNow } from "../state/now";
@@ -48,6 +49,7 @@ export function Empty({ scope, unattributed, otherwise }: { scope: Scope; unattr
   const shown = passes ? "no_trace" : diagnosis?.state ?? (unattributed && unattributed.events > 0 ? "no_user" : null);
   return (
     <div className="page">
+      <PageNotice meta={data?.meta} />
       <div className="diagnosis">
         <div>
           <h1>{passes ? otherwise : shown === "outside_window" ? elsewhere(diagnosis, scope, now, unattributed !== null) : headline(shown, diagnosis, unattributed)}</h1>

@@ -1,4 +1,4 @@
-import { asked, useAnswer } from "../api/answers";
+import { asked, useAnswer, useBuckets } from "../api/answers";
 import type { Group, GroupsAnswer, Model, ModelsAnswer, Row } from "../api/types";
 import { MiniBars } from "../charts/mini-bars";
 import { Swatch } from "../charts/day-bars";
@@ -13,14 +13,14 @@ import { Icon } from "../parts/icon";
 import { type Column, type FootRow, Ledger, LedgerSkeleton } from "../parts/ledger";
 import { shareOf, slotOf, spendNumber } from "../parts/money-columns";
 import { PAGE_ROWS, Pager } from "../parts/pager";
+import { PageNotice } from "../parts/page-notice";
 import { PhoneHead } from "../parts/phone-head";
 import { RowLink } from "../parts/row-link";
 import { href, pathOf, useLink, useParams, useScope } from "../state/address";
 import { usePaging } from "../state/paging";
 import { usePhone } from "../state/phone";
-import { type Pairs, optional, scopePairs, withFilter } from "../state/scope";
+import { type Pairs, type Scope, optional, scopePairs, withFilter } from "../state/scope";
 import { Empty } from "./empty";
-import { LateNotice } from "./late";
 
 const VIEWS = [
   { value: "model", label: "Model" },
@@ -35,10 +35,11 @@ export function Models() {
   const paging = usePaging();
   const view = VIEWS.find(({ value }) => value === params.get("view"))?.value ?? "model";
   const sort = params.get("sort") ?? "-spend";
-  const own: Pairs = [["limit", String(PAGE_ROWS)], ...optional("sort", sort === "-spend" ? null : sort), ...optional("cursor", paging.cursor)];
+  const sorted = optional("sort", sort === "-spend" ? null : sort);
+  const own: Pairs = [["limit", String(PAGE_ROWS)], ...sorted, ...optional("cursor", paging.cursor)];
   const models = useAnswer<ModelsAnswer>("models", asked(scope, own), view === "model");
   const groups = useAnswer<GroupsAnswer>("overview", asked(scope, [["group_by", view], ...own]), view !== "model");
-  const question = view === "model" ? { path: "models", pairs: asked(scope) } : { path: "overview", pairs: asked(scope, [["group_by", view]]) };
+  const question = view === "model" ? { path: "models", pairs: asked(scope, sorted) } : { path: "overview", pairs: asked(scope, [["group_by", view], ...sorted]) };
   const onSort = (column: string, descending: boolean): void => change({ sort: descending && column === "spend" ? null : (descending ? "-" : "") + column, cursor: null, page: null });
   const exported: Exported = { ...question, name: view === "model" ? "models" : view };
 
@@ -54,7 +55,7 @@ export function Models() {
           <Export {...exported} />
         </div>
       </div>
-      <LateNotice />
+      <PageNotice meta={(view === "model" ? models : groups).data?.meta} />
       {view === "model" ? (
         <Answered answer={models} what="This table" skeleton={<LedgerSkeleton columns={SKELETON} rows={8} />}>
           {(body) => (
@@ -102,7 +103,7 @@ function ModelTable({ body, sort, onSort }: { body: ModelsAnswer; sort: string; 
   const largest = Math.max(0, ...data.map(spendNumber));
   const change = (row: Row) => <Change now={row.spend} before={row.previous ? row.previous.spend : null} money />;
   const open = (model: Model): string =>
-    model.model === null ? link("tools") : href(pathOf("users"), scopePairs({ ...scope, filters: withFilter(scope.filters, { field: "model", exclude: false, values: [model.model] }) }));
+    model.model === null ? link("tools") : href(pathOf("users"), scopePairs(narrowedTo(scope, model)));
   const columns: Column<Model>[] = [
     {
       id: "model",
@@ -135,7 +136,7 @@ function ModelTable({ body, sort, onSort }: { body: ModelsAnswer; sort: string; 
       caption="Spend by model"
       columns={columns}
       rows={data}
-      rowKey={(model) => `${model.provider ?? ""}/${model.model ?? ""}`}
+      rowKey={keyOf}
       rowHref={open}
       foot={foot}
       sorting={{ column: sort.replace(/^-/, ""), descending: sort.startsWith("-"), onSort }}
@@ -190,7 +191,7 @@ function UnpricedNotice({ models }: { models: readonly Model[] }) {
         </b>{" "}
         They are counted, but not in the spend: the total is a lower bound.
       </span>
-      <A className="button" to={href(pathOf("traces"), scopePairs({ ...scope, filters: withFilter(scope.filters, { field: "model", exclude: false, values: [worst.model!] }) }))}>
+      <A className="button" to={href(pathOf("traces"), scopePairs(narrowedTo(scope, worst)))}>
         Show these calls
       </A>
     </div>
@@ -200,29 +201,41 @@ function UnpricedNotice({ models }: { models: readonly Model[] }) {
 const SHOWN = 4;
 
 function EachDay({ models }: { models: readonly Model[] }) {
-  const [scope] = useScope();
   const shown = models.filter((model) => model.model !== null && spendNumber(model) > 0).slice(0, SHOWN);
-  const names = shown.map((model) => model.model!);
-  const narrowed = { ...scope, filters: withFilter(scope.filters, { field: "model", exclude: false, values: names }) };
-  const answer = useAnswer<GroupsAnswer>("overview", asked(narrowed, [["group_by", "day,model"], ["limit", "1000"]], { compare: false }), names.length > 0);
-  const days = useAnswer<GroupsAnswer>("overview", asked(scope, [["group_by", "day"], ["limit", "1000"]], { compare: false }), names.length > 0);
-  if (names.length === 0) return null;
+  if (shown.length === 0) return null;
   return (
     <section className="section small-multiples">
       <header>
         <h2>Spend a day, each on its own scale</h2>
       </header>
-      <Answered answer={answer} what="These charts" skeleton={<div className="chart-room low" />}>
-        {(body) => (
-          <div className="multiples">
-            {names.map((name) => (
-              <MiniBars key={name} name={name} days={days.data?.data.map((day) => day.key!) ?? []} rows={body.data.filter((row) => row.key === name)} />
-            ))}
-          </div>
-        )}
-      </Answered>
+      <div className="multiples">
+        {shown.map((model) => (
+          <ModelDays key={keyOf(model)} model={model} />
+        ))}
+      </div>
     </section>
   );
+}
+
+/** A question a model: its provider is part of it, and days come without limit. */
+function ModelDays({ model }: { model: Model }) {
+  const [scope] = useScope();
+  const answer = useBuckets("day", asked(narrowedTo(scope, model), [], { compare: false }));
+  return (
+    <Answered answer={answer} what="This chart" skeleton={<div className="chart-room low" />}>
+      {(body) => <MiniBars name={model.model!} days={body.data} />}
+    </Answered>
+  );
+}
+
+/** The scope of one row: providers call different models by the same name. */
+function narrowedTo(scope: Scope, { provider, model }: Model): Scope {
+  const filters = withFilter(scope.filters, { field: "provider", exclude: false, values: [provider ?? ""] });
+  return { ...scope, filters: withFilter(filters, { field: "model", exclude: false, values: [model ?? ""] }) };
+}
+
+function keyOf({ provider, model }: Model): string {
+  return `${provider ?? ""}/${model ?? ""}`;
 }
 
 function GroupTable({ view, body, sort, onSort }: { view: Exclude<View, "model">; body: GroupsAnswer; sort: string; onSort: (column: string, descending: boolean) => void }) {

@@ -1,5 +1,5 @@
 import { useMemo } from "react";
-import { asked, useAnswer } from "../api/answers";
+import { asked, useAnswer, useBuckets } from "../api/answers";
 import { useMeanSpend, useMeans } from "../api/means";
 import type { Group, GroupsAnswer, OverviewAnswer, UsersAnswer } from "../api/types";
 import { useTagKeys } from "../api/values";
@@ -19,6 +19,7 @@ import { ChartOrTable, CopyCurl, Export, type Exported, Segments } from "../part
 import { Change } from "../parts/delta";
 import { type Kpi, KpiSkeleton, Kpis } from "../parts/kpi";
 import { shareOf, spendNumber } from "../parts/money-columns";
+import { PageNotice } from "../parts/page-notice";
 import { PhoneHead } from "../parts/phone-head";
 import { TagMenu } from "../parts/tag-menu";
 import { useLink, useParams, useScope } from "../state/address";
@@ -29,7 +30,6 @@ import { daysOf } from "../state/windows";
 import { href, pathOf } from "../state/address";
 import { scopePairs } from "../state/scope";
 import { Empty } from "./empty";
-import { LateNotice } from "./late";
 import { RunningTotal } from "./running-total";
 
 /** Beyond this many days the parts of each would not fit one answer; the total of a day still does. */
@@ -60,7 +60,7 @@ export function Overview() {
           <Export {...exported} />
         </div>
       </div>
-      <LateNotice />
+      <PageNotice meta={answer.data?.meta} />
       <Answered answer={answer} what="The key figures" skeleton={<KpiSkeleton labels={["Spend", "Spend per user", "Users", "Traces", "Tokens"]} />}>
         {(body) => <OverviewKpis body={body} perUser={perUser.data?.totals} pending={perUser.isLoading} compared={scope.compare} />}
       </Answered>
@@ -120,7 +120,7 @@ function ByGroup({ by, keys, perUser, shows, onShow, onBy }: { by: string; perUs
   const bucket = hourly ? "hour" : "day";
   const days = daysOf(scope.window, now, scope.tz);
   const fits = daysBetween(days.from, days.last) < MOST_DAYS_OF_PARTS;
-  const buckets = useAnswer<GroupsAnswer>("overview", asked(scope, [["group_by", bucket], ["limit", "1000"]], { compare: false }));
+  const buckets = useBuckets(bucket, asked(scope, [], { compare: false }));
   const named = useMemo(() => (fits && grouped.data ? topKeys(grouped.data) : []), [grouped.data, fits]);
   const colors = useMemo(() => colorsOf(by, named), [by, named]);
   // Only the values that are drawn: a filter of this field never lets in more than it had.

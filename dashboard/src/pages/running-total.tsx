@@ -1,5 +1,5 @@
-import { asked, useAnswer } from "../api/answers";
-import type { Group, GroupsAnswer, OverviewAnswer } from "../api/types";
+import { asked, useBuckets } from "../api/answers";
+import type { Group, OverviewAnswer } from "../api/types";
 import { partText } from "../charts/day-bars";
 import { Running } from "../charts/running";
 import { type Nanos, dollars, knownSum, nanos, nanosOrNull } from "../format/decimal";
@@ -18,14 +18,14 @@ export function RunningTotal({ overview, shows, onShow }: { overview: OverviewAn
   const now = useNow();
   const days = daysOf(scope.window, now, scope.tz);
   const month = "preset" in scope.window && scope.window.preset === "mtd";
-  const answer = useAnswer<GroupsAnswer>("overview", asked(scope, [["group_by", "day"], ["limit", "1000"]], { compare: false }));
+  const answer = useBuckets("day", asked(scope, [], { compare: false }));
   const span = overview?.meta.previous;
   // The month before is drawn to its end, although it is compared up to the same hour.
   const earlier: Pairs = month
     ? [["window", "last-month"]]
     : span ? [["from", span.from], ["to", span.to]] : []; // prettier-ignore
   const others = questionPairs({ ...scope, window: { preset: "28d" } }).filter(([name]) => name !== "window");
-  const before = useAnswer<GroupsAnswer>("overview", [...earlier, ...others, ["group_by", "day"], ["limit", "1000"]], scope.compare && earlier.length > 0);
+  const before = useBuckets("day", [...earlier, ...others], scope.compare && earlier.length > 0);
 
   const monthBefore = monthName(addDays(`${days.from.slice(0, 8)}01`, -1));
   const title = month ? (scope.compare ? `${monthName(days.from)} against ${monthBefore}` : `${monthName(days.from)} so far`) : scope.compare ? "Running total, against the time before" : "Running total";

@@ -12,12 +12,12 @@ import { KpiSkeleton, Kpis } from "../parts/kpi";
 import { type Column, type FootRow, Ledger, LedgerSkeleton } from "../parts/ledger";
 import { slotOf } from "../parts/money-columns";
 import { PAGE_ROWS, Pager } from "../parts/pager";
+import { PageNotice } from "../parts/page-notice";
 import { PhoneHead } from "../parts/phone-head";
 import { useLink, useParams, useScope } from "../state/address";
 import { useNow } from "../state/now";
 import { usePaging } from "../state/paging";
 import { optional } from "../state/scope";
-import { LateNotice } from "./late";
 
 /** A tool that fails more often than this is worth the colour of failure. */
 const OFTEN = 0.05;
@@ -28,20 +28,21 @@ export function Tools() {
   const [scope] = useScope();
   const paging = usePaging();
   const sort = params.get("sort") ?? "-calls";
-  const answer = useAnswer<ToolsAnswer>("tools", asked(scope, [["limit", String(PAGE_ROWS)], ...optional("sort", sort === "-calls" ? null : sort), ...optional("cursor", paging.cursor)]));
+  const sorted = optional("sort", sort === "-calls" ? null : sort);
+  const answer = useAnswer<ToolsAnswer>("tools", asked(scope, [["limit", String(PAGE_ROWS)], ...sorted, ...optional("cursor", paging.cursor)]));
   const none = answer.data?.data.length === 0 && paging.cursor === null && !answer.isPlaceholderData;
-  const exported: Exported = { path: "tools", pairs: asked(scope), name: "tools" };
+  const exported: Exported = { path: "tools", pairs: asked(scope, sorted), name: "tools" };
   return (
     <div className="page">
       <div className="head">
         <h1>Tools</h1>
         <PhoneHead exported={exported} />
         <div className="tools">
-          <CopyCurl path="tools" pairs={asked(scope)} filters={scope.filters.length} />
+          <CopyCurl path="tools" pairs={exported.pairs} filters={scope.filters.length} />
           <Export {...exported} />
         </div>
       </div>
-      <LateNotice />
+      <PageNotice meta={answer.data?.meta} />
       {none ? (
         <div className="fail">
           <h3>No tool was called in this window</h3>

@@ -11,6 +11,7 @@ import { CopyCurl } from "../parts/controls";
 import { EventPanel } from "../parts/event-panel";
 import { Icon } from "../parts/icon";
 import { LedgerSkeleton } from "../parts/ledger";
+import { PageNotice } from "../parts/page-notice";
 import { PhoneHead } from "../parts/phone-head";
 import { copy } from "../parts/toast";
 import { Waterfall } from "../parts/waterfall";
@@ -46,7 +47,7 @@ export function TracePage({ traceId }: { traceId: string }) {
     <div className={chosen ? "split" : undefined}>
       <div className="page">
         <Answered answer={answer} what="This trace" skeleton={<LedgerSkeleton columns={[{ label: "Event", width: 180 }, { label: "USD", numeric: true }, { label: "", width: 320 }]} rows={8} />}>
-          {({ data }) => (
+          {({ data, meta }) => (
             <>
               <Crumbs trace={data} />
               <div className="head">
@@ -62,7 +63,9 @@ export function TracePage({ traceId }: { traceId: string }) {
                   </button>
                 </div>
               </div>
-              <Facts trace={data} />
+              {/* A trace has no window whose hours could be provisional. */}
+              <PageNotice meta={{ warnings: meta.warnings, provisional: false }} />
+              <Facts trace={data} cut={meta.warnings.length > 0} />
               <Waterfall trace={data} all={all} chosen={chosen?.id ?? null} onChoose={choose} />
               <Tags tags={data.tags} userId={data.user_id} />
             </>
@@ -98,7 +101,8 @@ function Crumbs({ trace }: { trace: TraceDetail }) {
   );
 }
 
-function Facts({ trace }: { trace: TraceDetail }) {
+/** `cut`: the answer has the first of its events alone, and warns of it; the sums are of all. */
+function Facts({ trace, cut }: { trace: TraceDetail; cut: boolean }) {
   const [{ tz }] = useScope();
   const now = useNow();
   return (
@@ -115,7 +119,7 @@ function Facts({ trace }: { trace: TraceDetail }) {
       </div>
       <div>
         <dt>Events</dt>
-        <dd>{count(trace.events.length)}</dd>
+        <dd>{cut ? `first ${count(trace.events.length)}` : count(trace.events.length)}</dd>
       </div>
       <div>
         <dt>Tokens</dt>

@@ -1,12 +1,13 @@
-import { useState } from "react";
+import { Suspense, lazy, useState } from "react";
 import { asked, useAnswer } from "../api/answers";
 import { API, Problem, get } from "../api/client";
 import type { Answer, Event, Trace, TraceDetail, TracesAnswer } from "../api/types";
-import { Answered } from "../parts/card";
+import { Answered, sentence } from "../parts/card";
 import { CopyCurl, Export, type Exported, Segments } from "../parts/controls";
 import { Find } from "../parts/find";
 import { LedgerSkeleton, type Sorting } from "../parts/ledger";
 import { PAGE_ROWS, Pager } from "../parts/pager";
+import { PageNotice } from "../parts/page-notice";
 import { PhoneHead } from "../parts/phone-head";
 import { PhoneListSkeleton } from "../parts/phone-list";
 import { TraceTable } from "../parts/trace-table";
@@ -16,7 +17,9 @@ import { usePaging } from "../state/paging";
 import { usePhone } from "../state/phone";
 import { type Scope, optional, withFilter } from "../state/scope";
 import { Empty } from "./empty";
-import { LateNotice } from "./late";
+
+// With the panel of events, which the first load does not need.
+const LooseEvent = lazy(() => import("./loose-event").then((page) => ({ default: page.LooseEvent })));
 
 const NEWEST = "-started_at";
 /** Each a column's head too; failed ones are a list of their own. */
@@ -78,26 +81,29 @@ export function Traces() {
   const failed = params.get("list") === "failed";
   const narrowed = failed ? failedOnly(scope) : scope;
   const answer = useAnswer<TracesAnswer>("traces", traceQuestion(narrowed, sort, paging.cursor));
+  const loose = params.get("event");
   const [missed, setMissed] = useState<string | null>(null);
 
+  const open = (id: string | null): void => change({ event: id }, { replace: loose !== null });
   const find = async (id: string): Promise<void> => {
     setMissed(null);
     if (id === "") return;
     try {
-      await get<Answer<TraceDetail>>(`${API}/traces/${encodeURIComponent(id)}`, []);
-      go(link("traces", id));
+      const found = await whereIs(id);
+      if (found === null) setMissed(`No trace and no event has the id ${id}.`);
+      else if ("trace" in found) go(link("traces", found.trace, found.event === undefined ? [] : [["event", found.event]]));
+      else open(found.event);
     } catch (error) {
-      const event = error instanceof Problem && error.status === 404 ? await eventOf(id) : null;
-      if (event?.trace_id != null) go(link("traces", event.trace_id, [["event", event.id]]));
-      else setMissed(id);
+      setMissed(error instanceof Problem ? sentence(error) : String(error));
     }
   };
   const exported: Exported = { path: "traces", pairs: traceQuestion(narrowed, sort, null).filter(([name]) => name !== "limit"), name: "traces" };
 
   // By the rows: totals count a trace where its first event stands, which the window or a pill may leave out.
   const none = answer.data?.data.length === 0 && paging.cursor === null && !answer.isPlaceholderData && !failed;
-  if (none) return <Empty scope={scope} unattributed={null} otherwise="No trace in this window" />;
-  return (
+  const list = none ? (
+    <Empty scope={scope} unattributed={null} otherwise="No trace in this window" />
+  ) : (
     <div className="page">
       <div className="head">
         <h1>Traces</h1>
@@ -114,12 +120,10 @@ export function Traces() {
           <Export {...exported} />
         </div>
       </div>
-      <LateNotice />
+      <PageNotice meta={answer.data?.meta} />
       {missed !== null && (
         <p className="notice" role="alert">
-          <span>
-            No trace and no event has the id <code>{missed}</code>.
-          </span>
+          <span>{missed}</span>
         </p>
       )}
       <Answered answer={answer} what="This table" skeleton={phone ? <PhoneListSkeleton rows={8} /> : <LedgerSkeleton columns={SKELETON} rows={15} />}>
@@ -134,13 +138,31 @@ export function Traces() {
       </Answered>
     </div>
   );
+  if (loose === null) return list;
+  return (
+    <div className="split">
+      {list}
+      <Suspense fallback={null}>
+        <LooseEvent id={loose} onClose={() => open(null)} />
+      </Suspense>
+    </div>
+  );
 }
 
-async function eventOf(id: string): Promise<Event | null> {
+/** Whose id this is: a trace's, an event's in its trace, or an event's outside any. */
+async function whereIs(id: string): Promise<{ trace: string; event?: string } | { event: string } | null> {
+  if ((await found<Answer<TraceDetail>>(`traces/${encodeURIComponent(id)}`)) !== null) return { trace: id };
+  const event = (await found<Answer<Event>>(`events/${encodeURIComponent(id)}`))?.data;
+  if (!event) return null;
+  return event.trace_id ? { trace: event.trace_id, event: event.id } : { event: event.id };
+}
+
+async function found<Body>(path: string): Promise<Body | null> {
   try {
-    return (await get<Answer<Event>>(`${API}/events/${encodeURIComponent(id)}`, [])).data;
-  } catch {
-    return null;
+    return await get<Body>(`${API}/${path}`, []);
+  } catch (error) {
+    if (error instanceof Problem && error.status === 404) return null;
+    throw error;
   }
 }
 

@@ -1,5 +1,6 @@
-import { type Asked, asked, useAnswer } from "../api/answers";
-import type { GroupsAnswer, Model, ModelsAnswer, TokensByClass, TracesAnswer, UserAnswer, UserDetail, UsersAnswer } from "../api/types";
+import { type Asked, asked, useAnswer, useBuckets } from "../api/answers";
+import type { Model, ModelsAnswer, TokensByClass, TracesAnswer, UserAnswer, UserDetail, UsersAnswer } from "../api/types";
+import { userQuestion, useUser } from "../api/user";
 import { averageBefore } from "../charts/average";
 import { DayBars } from "../charts/day-bars";
 import { barsOf } from "../charts/day-data";
@@ -15,6 +16,7 @@ import { Icon } from "../parts/icon";
 import { type Kpi, KpiSkeleton, Kpis } from "../parts/kpi";
 import { type Column, type FootRow, LedgerSkeleton, Table } from "../parts/ledger";
 import { shareOf, slotOf } from "../parts/money-columns";
+import { PageNotice } from "../parts/page-notice";
 import { PhoneHead } from "../parts/phone-head";
 import { Pager } from "../parts/pager";
 import { TipLine, useTip } from "../parts/tip";
@@ -25,7 +27,6 @@ import { useKey } from "../state/keys";
 import { useNow } from "../state/now";
 import { usePaging } from "../state/paging";
 import { type Filter, type Scope, scopePairs, withFilter } from "../state/scope";
-import { LateNotice } from "./late";
 import { orderWords, rowsOf, traceQuestion, tracesOf, useTraceSort } from "./traces";
 
 /** One user: what they cost, against all others; where it goes; their traces. */
@@ -33,10 +34,10 @@ export function UserPage({ userId }: { userId: string }) {
   const [params, change] = useParams();
   const [scope] = useScope();
   const link = useLink();
-  const path = `users/${encodeURIComponent(userId)}`;
+  const question = userQuestion(userId, asked(scope));
   const filter: Filter = { field: "userId", exclude: false, values: [userId] };
   const own: Scope = { ...scope, filters: withFilter(scope.filters, filter) };
-  const detail = useAnswer<UserAnswer>(path, asked(scope));
+  const detail = useUser(userId, asked(scope));
   const shows = params.get("show") === "table" ? "table" : "chart";
   const show = (next: "chart" | "table"): void => change({ show: next === "table" ? "table" : null }, { replace: true });
   useKey("t", () => show(shows === "table" ? "chart" : "table"));
@@ -71,11 +72,11 @@ export function UserPage({ userId }: { userId: string }) {
           <UnpricedMark events={detail.data?.data.unpriced_events ?? 0} />
         </span>
         <div className="tools">
-          <CopyCurl path={path} pairs={asked(scope)} filters={scope.filters.length} />
+          <CopyCurl {...question} filters={scope.filters.length} />
           <Export {...exported} />
         </div>
       </div>
-      <LateNotice />
+      <PageNotice meta={detail.data?.meta} />
       <Answered answer={detail} what="The key figures" skeleton={<KpiSkeleton labels={["Spend", "Against the mean", "Per trace", "Traces", "From cache"]} />}>
         {(body) => <UserKpis user={body.data} compared={scope.compare && body.meta.previous != null} />}
       </Answered>
@@ -184,7 +185,7 @@ function factor(spend: string | null, average: string | null): string {
 function UserDays({ scope, shows, onShow, detail }: { scope: Scope; shows: "chart" | "table"; onShow: (shows: "chart" | "table") => void; detail: UserAnswer | undefined }) {
   const now = useNow();
   const hourly = "preset" in scope.window && scope.window.preset === "1d";
-  const answer = useAnswer<GroupsAnswer>("overview", asked(scope, [["group_by", hourly ? "hour" : "day"], ["limit", "1000"]], { compare: false }));
+  const answer = useBuckets(hourly ? "hour" : "day", asked(scope, [], { compare: false }));
   const average = averageBefore(detail?.data.previous, detail?.meta.previous, hourly);
   return (
     <section className="section">

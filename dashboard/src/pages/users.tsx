@@ -15,6 +15,7 @@ import { type Kpi, KpiSkeleton, Kpis } from "../parts/kpi";
 import { type Column, type FootRow, Ledger, LedgerSkeleton } from "../parts/ledger";
 import { partOf, shareOf, slotOf, spendNumber } from "../parts/money-columns";
 import { PAGE_ROWS, Pager } from "../parts/pager";
+import { PageNotice } from "../parts/page-notice";
 import { PhoneHead } from "../parts/phone-head";
 import { PhoneList, PhoneListSkeleton } from "../parts/phone-list";
 import { RowLink } from "../parts/row-link";
@@ -27,7 +28,6 @@ import { type Pairs, optional } from "../state/scope";
 import { daysOf } from "../state/windows";
 import { dayInWords } from "../format/time";
 import { Empty } from "./empty";
-import { LateNotice } from "./late";
 import { Groups } from "./groups";
 
 /** A user above this many dollars is worth counting apart. */
@@ -47,10 +47,11 @@ export function Users() {
   const q = params.get("q") ?? "";
   const paging = usePaging();
   const asks = asked(scope, [["limit", String(PAGE_ROWS)], ["above", ABOVE], ["include", "spark"]]);
-  const own: Pairs = [...optional("sort", sort === "-spend" ? null : sort), ...optional("q", q || null)];
+  const sorted = optional("sort", sort === "-spend" ? null : sort);
+  const own: Pairs = [...sorted, ...optional("q", q || null)];
   const top = useAnswer<UsersAnswer>("users", asks);
   const page = useAnswer<UsersAnswer>("users", [...asks, ...own, ...optional("cursor", paging.cursor)], tag === null);
-  const question = tag === null ? { path: "users", pairs: asked(scope, own) } : { path: "overview", pairs: asked(scope, [["group_by", `tag.${tag}`]]) };
+  const question = tag === null ? { path: "users", pairs: asked(scope, own) } : { path: "overview", pairs: asked(scope, [["group_by", `tag.${tag}`], ...sorted]) };
   const choose = (key: string | null): void => change({ group: key === null ? null : `tag.${key}`, sort: null, q: null, cursor: null, page: null });
   const word = me?.wording ?? "user";
   const exported: Exported = { ...question, name: tag ?? "users" };
@@ -75,7 +76,7 @@ export function Users() {
           <Export {...exported} />
         </div>
       </div>
-      <LateNotice />
+      <PageNotice meta={(tag === null ? page : top).data?.meta} />
       <Answered answer={top} what="The key figures" quiet={page.error !== null} skeleton={<KpiSkeleton labels={KPI_LABELS} />}>
         {(body) => <UserKpis body={body} compared={scope.compare} />}
       </Answered>

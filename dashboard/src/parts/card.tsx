@@ -3,7 +3,7 @@ import type { Asked } from "../api/answers";
 import { Problem } from "../api/client";
 import type { Meta } from "../api/types";
 import { clock } from "../format/time";
-import { useScope } from "../state/address";
+import { useParams, useScope } from "../state/address";
 import { Icon } from "./icon";
 
 const SKELETON_AFTER_MS = 150;
@@ -27,6 +27,7 @@ export function Answered<Body extends { meta: Meta }>({
   quiet?: boolean;
   children: (body: Body) => ReactNode;
 }) {
+  const [, change] = useParams();
   const [showsOld, setShowsOld] = useState(false);
   const slow = useSlow(answer.isPending);
   const { data, error, lastGood } = answer;
@@ -42,10 +43,14 @@ export function Answered<Body extends { meta: Meta }>({
     );
   }
   const old = data ?? lastGood;
+  const again = (): void => {
+    if (error !== null && pageIsGone(error)) change({ cursor: null, page: null }, { replace: true });
+    else void answer.refetch();
+  };
   if (failed && old !== undefined && (showsOld || data !== undefined)) {
     return (
       <div className="answered">
-        {!quiet && <FailLine answer={answer} error={error} meta={old.meta} />}
+        {!quiet && <FailLine onAgain={again} error={error} meta={old.meta} />}
         <div className="stale">{children(old)}</div>
       </div>
     );
@@ -53,7 +58,7 @@ export function Answered<Body extends { meta: Meta }>({
   if (error !== null) {
     if (quiet) return null;
     return (
-      <Failed what={what} error={error} onAgain={() => void answer.refetch()} busy={answer.isFetching}>
+      <Failed what={what} error={error} onAgain={again} busy={answer.isFetching}>
         {old !== undefined && (
           <button type="button" className="button quiet" onClick={() => setShowsOld(true)}>
             Show <LocalClock at={old.meta.as_of} />
@@ -70,7 +75,7 @@ export function Answered<Body extends { meta: Meta }>({
 }
 
 /** The old answer stands below; this line says so. */
-function FailLine({ answer, error, meta }: { answer: { refetch: () => unknown; isFetching: boolean }; error: Problem; meta: Meta }) {
+function FailLine({ onAgain, error, meta }: { onAgain: () => void; error: Problem; meta: Meta }) {
   return (
     <div className="fail-line" role="alert">
       <Icon name="warning" />
@@ -78,12 +83,25 @@ function FailLine({ answer, error, meta }: { answer: { refetch: () => unknown; i
         {sentence(error)} Shown is the answer of <LocalClock at={meta.as_of} />.
       </span>
       <code>{reference(error)}</code>
-      <button type="button" className="button" onClick={() => void answer.refetch()}>
-        <Icon name="again" />
-        Try again
-      </button>
+      <Again error={error} onAgain={onAgain} />
     </div>
   );
+}
+
+/** Asks again, where that may help: a page that is gone stays gone, and the first one is at hand. */
+function Again({ error, onAgain, busy = false }: { error: Problem; onAgain: () => void; busy?: boolean }) {
+  const gone = pageIsGone(error);
+  return (
+    <button type="button" className="button" onClick={onAgain} disabled={busy}>
+      <Icon name={gone ? "left" : "again"} />
+      {gone ? "First page" : "Try again"}
+    </button>
+  );
+}
+
+/** The cursor of a copied link: its pages are kept for a quarter of an hour, and belong to one question. */
+function pageIsGone(error: Problem): boolean {
+  return error.status === 410 || error.parameters.includes("cursor");
 }
 
 export function Failed({
@@ -109,10 +127,7 @@ export function Failed({
         {sentence(error)} {safe(error)}
       </p>
       <div className="fail-actions">
-        <button type="button" className="button" onClick={onAgain} disabled={busy}>
-          <Icon name="again" />
-          Try again
-        </button>
+        <Again error={error} onAgain={onAgain} busy={busy} />
         {children}
         <code>{reference(error)}</code>
       </div>
@@ -121,8 +136,9 @@ export function Failed({
 }
 
 /** What failed, in our words by its kind; the server's detail only where it says what the reader can change. */
-function sentence(error: Problem): string {
+export function sentence(error: Problem): string {
   if (error.status === 0) return error.detail;
+  if (pageIsGone(error)) return "This page of the list is no longer kept.";
   if (error.status === 429) return "Too many questions at once; this one was turned away.";
   if (error.status === 503 || error.status === 504) return "The store did not answer in time.";
   if (error.status >= 500) return "The server could not answer this question.";

@@ -20,7 +20,7 @@ export interface Place {
 export function readPlace(pathname: string, base: string): Place {
   const path = pathname.startsWith(base) ? pathname.slice(base.length) : pathname;
   const [, first = "", ...others] = path.split("/");
-  const id = others.length > 0 ? decoded(others.join("/")) : "";
+  const id = others.length > 0 ? idOf(others.join("/")) : "";
   if (first === "") return { page: "overview", id: null };
   if (first === "users" || first === "traces") return { page: first, id: id || null };
   if (first === "docs" && id === "api") return { page: "api", id: null };
@@ -29,7 +29,18 @@ export function readPlace(pathname: string, base: string): Place {
   return { page: page !== undefined && id === "" ? page : "unknown", id: null };
 }
 
-function decoded(text: string): string {
+/**
+ * "." and ".." alone are no names in an address, encoded or not: browsers take them for directories. So they stand with a
+ * semicolon, which no other id has there: its own would be encoded.
+ */
+const DOTS = /^\.\.?$/;
+
+export function isDots(id: string): boolean {
+  return DOTS.test(id);
+}
+
+function idOf(text: string): string {
+  if (text.endsWith(";") && isDots(text.slice(0, -1))) return text.slice(0, -1);
   try {
     return decodeURIComponent(text);
   } catch {
@@ -39,7 +50,7 @@ function decoded(text: string): string {
 
 export function pathOf(page: PageName, id?: string | null): string {
   const path = page === "overview" ? "/" : page === "api" ? "/docs/api" : `/${page}`;
-  return BASE + (id == null ? path : `${path}/${encodeURIComponent(id)}`);
+  return BASE + (id == null ? path : `${path}/${isDots(id) ? `${id};` : encodeURIComponent(id)}`);
 }
 
 export function usePlace(): Place {

@@ -56,6 +56,7 @@ export function useLiveRefresh(client: QueryClient): void {
     };
     const follow = async (signal: AbortSignal): Promise<void> => {
       for (let attempt = 0; !signal.aborted; attempt += 1) {
+        let pause: number = RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)]!;
         try {
           await watch((mark) => {
             attempt = 0;
@@ -64,9 +65,10 @@ export function useLiveRefresh(client: QueryClient): void {
         } catch (error) {
           // No session any more: the page asks who it is, and goes to sign-in.
           if (error instanceof Problem && error.status === 401) void client.invalidateQueries({ queryKey: ["me"] });
-          if (error instanceof Problem && error.status >= 400 && error.status < 500) return;
+          // Whatever it was, it may pass: too many questions, a deployment, a proxy.
+          if (error instanceof Problem) pause = Math.max(pause, error.retryAfterMs ?? 0);
         }
-        await new Promise((done) => setTimeout(done, RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)]));
+        await new Promise((done) => setTimeout(done, pause));
       }
     };
     const start = (): void => {
