@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from percapita import _ids
 from percapita._reading import Listener, Surface, get
 from percapita._snapshot import characters, snapshot
 
@@ -25,11 +25,11 @@ class Call:
 
     def __init__(self, percapita: Percapita, surface: Surface, provider: str, body: dict[str, Any]) -> None:
         self.percapita, self.surface = percapita, surface
-        self.process = os.getpid()
         self.ended = False
         self.served: Any = None  # the answer that a parser was given
         self.first_token: float | None = None
         self.event = percapita.event("llm")
+        self.process = _ids.made_in  # just now
         self.event["operation"] = surface.operation
         self.event["provider"] = provider
         model = body.get("model")
@@ -60,8 +60,8 @@ class Call:
 
     def end(self, status: str, weight: int = 0, fill: Callable[[], dict[str, Any]] | None = None) -> None:
         """Hand the event over; `fill` reads the rest of it, in the background."""
-        if self.ended or self.process != os.getpid():
-            return  # a stream that was open at a fork is its parent's
+        if self.ended:
+            return
         self.ended = True
         sender = self.percapita.sender()  # of now: it may have been configured anew since the start
         if sender is None:
@@ -71,7 +71,7 @@ class Call:
         event["latency_ms"] = round((time.perf_counter() - self.started) * 1000, 3)
         if self.first_token is not None:
             event["time_to_first_token_ms"] = round((self.first_token - self.started) * 1000, 3)
-        sender.put(event, self.weight + weight, fill)
+        sender.put(event, self.weight + weight, fill, self.process)
 
     def fail(self, error: BaseException, heard: Callable[[], dict[str, Any]] | None = None) -> None:
         """The call raised, or its stream did after `heard`."""

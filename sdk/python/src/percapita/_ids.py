@@ -10,7 +10,7 @@ _DIGITS = 19
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 _random: list[str] = []
-_asked_in = 0  # the process
+made_in = 0  # the process of the last id: asking the system again takes longer than making one
 
 
 def new_id(at: float | None = None) -> str:
@@ -25,10 +25,10 @@ def new_id(at: float | None = None) -> str:
 
 def _digits() -> str:
     """Of the system, each once, and in no two processes: a forked child does not use what its parent had asked for."""
-    global _asked_in
-    if _asked_in != (here := os.getpid()):
+    global made_in
+    if made_in != (here := os.getpid()):
         _random.clear()
-        _asked_in = here
+        made_in = here
     try:
         return _random.pop()
     except IndexError:

@@ -88,13 +88,21 @@ class Sender:
 
     # --- in the host's threads
 
-    def put(self, event: dict[str, Any], weight: int = 0, fill: Fill | None = None) -> None:
-        """Queue an event of about `weight` characters of content. Never raises, never waits."""
+    def put(
+        self, event: dict[str, Any], weight: int = 0, fill: Fill | None = None, begun_in: int | None = None
+    ) -> None:
+        """Queue an event of about `weight` characters of content. Never raises, never waits.
+
+        What was begun in another process is not taken: a stream that was open at a fork is its parent's.
+        """
         with contextlib.suppress(Exception):
-            if self._pid != os.getpid():
+            here = os.getpid()
+            if self._pid != here:
                 self._start_over()  # forked where Python was not told
+            if begun_in is not None and begun_in != here:
+                return
             self._put(event, weight + _OWN_BYTES, fill)
-            if self._crowded() and self._waits_until < time.perf_counter():
+            if self._waits_until < time.perf_counter() and self._crowded():
                 self._give_way()
 
     def _put(self, event: dict[str, Any], weight: int, fill: Fill | None) -> None:
