@@ -115,6 +115,33 @@ def test_a_pool_that_forked_before_anything_was_recorded_sends_too(intake: Intak
     assert lines(intake) == sorted(f"task {n}" for n in range(20))
 
 
+def test_a_child_forked_while_another_thread_looks_for_the_key_records(intake: Intake) -> None:
+    run(intake, """
+        import os, threading, time, percapita
+        looks, ended = threading.Event(), threading.Event()
+
+        def look():
+            with percapita._default._guard:  # as the first call of a process does
+                looks.set()
+                ended.wait(30)
+
+        threading.Thread(target=look).start()
+        looks.wait()
+        child = os.fork()
+        if not child:
+            percapita.log("child")
+            percapita.flush(5)
+            os._exit(0)
+        deadline = time.monotonic() + 10
+        while os.waitpid(child, os.WNOHANG) == (0, 0):
+            if time.monotonic() > deadline:
+                os.kill(child, 9)
+            time.sleep(0.02)
+        ended.set()
+    """)  # fmt: skip
+    assert lines(intake) == ["child"]
+
+
 def test_what_an_asyncio_program_recorded_last_arrives(intake: Intake) -> None:
     run(intake, """
         import asyncio, percapita
