@@ -80,6 +80,27 @@ def test_models_and_tools_are_the_apis(page: Page, site: Site, section: str) -> 
             assert money(row["spend"]) in line
 
 
+@pytest.mark.parametrize("tag", ["plan", "org"])
+def test_every_row_of_a_grouped_page_is_the_apis(page: Page, site: Site, tag: str) -> None:
+    page.goto(f"{site.url}/users?{WINDOW}&tz=UTC&compare=off&group=tag.{tag}")
+    told = rows(page)
+    answer = site.api(f"overview?{WINDOW}&group_by=tag.{tag}&limit=50")
+    assert head(page)[:3] == [tag, "Spend, USD", "Share"]
+    at = {label: head(page).index(label) for label in ("Users", "Traces", "Tokens")}
+    assert len(told) == len(answer["data"])
+    whole = Decimal(answer["totals"]["spend"])
+    for cells, row in zip(told, answer["data"], strict=True):
+        assert (row["key"] or "(none)") in cells[0]
+        assert money(row["spend"]) in cells[1], cells
+        if row["spend"]:
+            assert share(float(Decimal(row["spend"]) / whole)) in cells[2]
+        assert [cells[at["Users"]], cells[at["Traces"]]] == [f"{row['users']:,}", f"{row['traces']:,}"]
+        assert cells[at["Tokens"]] == tokens(row["tokens"])
+        assert ("unpriced" in cells[0]) == (row["unpriced_events"] > 0)
+    assert money(answer["totals"]["spend"]) in rows(page, "tfoot")[-1][1]
+    assert answer["totals"]["spend"] == site.api(f"overview?{WINDOW}")["data"]["spend"]
+
+
 def test_the_traces_are_the_apis_newest_first(page: Page, site: Site) -> None:
     page.goto(f"{site.url}/traces?{WINDOW}")
     told = rows(page)

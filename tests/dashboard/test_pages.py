@@ -6,7 +6,11 @@ import json
 import re
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import quote, unquote
 from uuid import uuid4
@@ -326,14 +330,19 @@ def test_a_phone_reaches_what_the_rail_and_the_tools_hold(page: Page, site: Site
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
 
 
-def test_a_tenants_page_shows_its_share_inside_the_vendors_page_alone(browser: Browser, site: Site) -> None:
-    org = site.api(f"users?{WINDOW}&limit=1")["data"][0]["label"]
-    wanted = {"tags": {"org": org}, "origins": ["http://127.0.0.1:9"], "wording": "Person"}
+def embedded(site: Site, org: str, origin: str) -> Any:
+    """What the vendor's backend is given: the address of its tenant's page."""
+    wanted = {"tags": {"org": org}, "origins": [origin], "wording": "Person"}
     request = urllib.request.Request(f"{site.url}/v1/me/embed-tokens", data=json.dumps(wanted).encode())
     request.add_header("Authorization", f"Bearer {site.running.keys['read']}")
     request.add_header("Content-Type", "application/json")
     with urllib.request.urlopen(request, timeout=30) as answer:
-        made = json.load(answer)
+        return json.load(answer)
+
+
+def test_a_tenants_page_shows_its_share_inside_the_vendors_page_alone(browser: Browser, site: Site) -> None:
+    org = site.api(f"users?{WINDOW}&limit=1")["data"][0]["label"]
+    made = embedded(site, org, "http://127.0.0.1:9")
     context = browser.new_context(viewport={"width": 1000, "height": 800})
     page, wrong = watched(context)
     answer = page.request.get(f"{site.url}{made['url'].split('#')[0]}")
@@ -359,6 +368,60 @@ def test_a_tenants_page_shows_its_share_inside_the_vendors_page_alone(browser: B
     assert "token=" not in page.url
     assert wrong == []
     context.close()
+
+
+@contextmanager
+def vendor() -> Iterator[tuple[str, list[str]]]:
+    """A server of another origin, and the page that it serves: what a test puts there."""
+    pages: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write("".join(pages).encode())
+
+        def log_message(self, *_: Any) -> None:
+            """Not in the tests' output."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", pages
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_tenants_page_stands_in_the_frame_of_its_vendor_alone(browser: Browser, site: Site, allowed: bool) -> None:
+    org = site.api(f"users?{WINDOW}&limit=1")["data"][0]["label"]
+    context = browser.new_context(viewport={"width": 1200, "height": 900}, timezone_id="UTC")
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    with vendor() as (origin, pages):
+        made = embedded(site, org, origin if allowed else "http://127.0.0.1:9")
+        pages.append(f"""<script>addEventListener('message', (event) => (window.__told ??= []).push(event.data))</script>
+            <iframe src="{site.url}{made["url"]}" width="1100" height="800"></iframe>""")
+        page.goto(origin)
+        if allowed:
+            frames_its_share(page, site, org)
+        else:
+            page.wait_for_function("document.querySelector('iframe').contentDocument === null")
+            assert page.frame_locator("iframe").locator(".embed").count() == 0
+    context.close()
+
+
+def frames_its_share(page: Page, site: Site, org: str) -> None:
+    frame = page.frame_locator("iframe")
+    answer = site.api(f"users?window=28d&tag.org={org}&limit=1000")
+    expect(frame.locator("table.ledger tfoot")).to_contain_text(money(answer["totals"]["spend"]))
+    expect(frame.locator(".kpi").nth(1)).to_contain_text("People")
+    page.wait_for_function("window.__told?.some((told) => told.type === 'percapita:height' && told.height > 200)")
+    frame.get_by_role("button", name="Export").click()
+    with page.expect_download() as download:
+        frame.get_by_role("button", name="CSV").click()
+    held = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
+    assert sorted(line.split(",")[0] for line in held[1:]) == sorted(row["user_id"] for row in answer["data"])
 
 
 def test_pages_carry_a_strict_policy_and_what_is_no_page_is_404(page: Page, site: Site) -> None:

@@ -115,7 +115,7 @@ function Usage({ session }: { session: EmbedSession }) {
   const own = asked(scope, [["limit", String(PAGE_ROWS)], ["include", "spark"], ...sorted]);
   const answer = useAnswer<UsersAnswer>("users", [...own, ...optional("cursor", paging.cursor)]);
   const word = session.wording;
-  const many = word === "person" ? "people" : `${word}s`;
+  const many = word.toLowerCase() === "person" ? "people" : `${word}s`;
   return (
     <>
       <div className="head">
