@@ -146,10 +146,10 @@ def _ends(raw: bytes, end: int, kind: bytes) -> bool:
     """A number that goes on behind the finding is another number."""
     if kind not in (b"[CARD]", b"[SSN]", b"[IP]", b"[PHONE]", b"[IBAN]") or end == len(raw):
         return True
-    following, *behind = raw[end : end + 8].decode(errors="ignore")  # two characters at least, where there are two
-    if following.isalnum() or following == "_":
+    behind = raw[end : end + 8].decode(errors="ignore")  # two characters at least, where there are two
+    if behind[0].isalnum() or behind[0] == "_":
         return False
-    return not (following in ".:-" and behind and behind[0].isalnum() and kind != b"[IBAN]")
+    return not (behind[0] in ".:-" and behind[1:2].isalnum() and kind != b"[IBAN]")
 
 
 _decode = msgspec.json.Decoder().decode
