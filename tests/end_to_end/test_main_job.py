@@ -25,7 +25,8 @@ GPT, CLAUDE = "gpt-4o-2024-08-06", "claude-sonnet-5"
 
 
 @pytest.fixture
-def provider() -> Iterator[ProviderServer]:
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[ProviderServer]:
+    monkeypatch.setenv("PERCAPITA_INCLUDE_USAGE", "1")  # as for any server of one's own that knows the option
     with ProviderServer() as server:
         yield server
 
