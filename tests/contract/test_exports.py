@@ -158,6 +158,12 @@ async def test_an_export_beside_the_window_before_has_its_columns(ask: Asker) ->
     ]
 
 
+async def test_an_export_of_raw_rows_in_another_order_is_refused_rather_than_given_in_this_one(ask: Asker) -> None:
+    for asked in ("traces?sort=-duration_ms", "traces?sort=started_at", "events?sort=-cost"):
+        body, _ = await ask(f"{asked}&format=csv", status=400)
+        assert body["errors"][0]["parameter"] == "sort"
+
+
 async def test_an_export_of_nothing_is_a_header(ask: Asker) -> None:
     for path in ("users", "events", "traces"):
         text = (await export(ask, f"{path}?tag.plan=nobody&format=csv", "csv")).decode()

@@ -97,7 +97,8 @@ export function Traces() {
       setMissed(error instanceof Problem ? sentence(error) : String(error));
     }
   };
-  const exported: Exported = { path: "traces", pairs: traceQuestion(narrowed, sort, null).filter(([name]) => name !== "limit"), name: "traces" };
+  // Exports of traces are newest first, whatever stands on screen.
+  const exported: Exported = { path: "traces", pairs: traceQuestion(narrowed, NEWEST, null).filter(([name]) => name !== "limit"), name: "traces" };
 
   // By the rows: totals count a trace where its first event stands, which the window or a pill may leave out.
   const none = answer.data?.data.length === 0 && paging.cursor === null && !answer.isPlaceholderData && !failed;
