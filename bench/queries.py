@@ -173,6 +173,8 @@ def _fold(store: ClickHouse) -> None:
         spans += folded
         print(f"  {spans} hours and days folded after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     limits.FOLD_AGE_SECONDS = limits.KEPT_SETTLED_SECONDS = 0  # nothing is on its way
+    while store.select("SELECT count() FROM system.merges").rows[0][0]:  # of what was written at once, not as days go by
+        time.sleep(1)
 
 
 def _sizes(store: ClickHouse, count: int) -> None:
