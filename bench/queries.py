@@ -173,7 +173,8 @@ def _fold(store: ClickHouse) -> None:
         spans += folded
         print(f"  {spans} hours and days folded after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     limits.FOLD_AGE_SECONDS = limits.KEPT_SETTLED_SECONDS = 0  # nothing is on its way
-    while store.select("SELECT count() FROM system.merges").rows[0][0]:  # of what was written at once, not as days go by
+    # What was written at once is merged now, not as days go by.
+    while store.select("SELECT count() FROM system.merges").rows[0][0]:
         time.sleep(1)
 
 
