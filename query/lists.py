@@ -139,7 +139,9 @@ class Lists:
             if q.compare:
                 raise BadQuestion("an export has rows alone, and totals are compared", "compare")
             if q.sort and (q.sort not in _NEWEST or not q.descending):
-                raise BadQuestion("an export of these is newest first, as it is read: sort it where it is opened", "sort")
+                raise BadQuestion(
+                    "an export of these is newest first, as it is read: sort it where it is opened", "sort"
+                )
             return await self.export(request, q, row, lambda: source.all(q, as_of, formats.PART_ROWS))
         if q.cursor:
             _, state, as_of, start, end, sums = self._pages.read(q.cursor, fingerprint)
