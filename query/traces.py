@@ -67,11 +67,12 @@ class Traces:
         width = _FIRST_SLICE
         while high > q.start and len(places) <= q.limit:
             low = max(q.start, high - width)
-            count = q.limit + 1 - len(places)
+            wanted = q.limit + 1 - len(places)
+            count = wanted - len(likely)  # most of those begin where they were seen
             found = self._within(q, as_of, low, high, after, 2 * count, 0)
             if len(found) < 2 * count:
                 likely |= found
-                if len(likely) >= count or low == q.start:
+                if len(likely) >= wanted or low == q.start:
                     places += self._beginning(q, as_of, low, likely, rows)
                     likely = {}
             else:
