@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
@@ -42,7 +42,7 @@ DAYS = 28
 NOW = 1_795_132_800_000_000 + 10 * HOUR + 17 * HOUR // 60  # a morning in November 2026, at no whole hour
 COUNT = 100_000_000
 _CHUNK = 1_000_000
-_REPEATS = 40
+_REPEATS = 120  # seconds of the clock: so long what is read of the hour that a window begins in holds (EDGE_SECONDS)
 
 
 def loaded(count: int) -> Path:
@@ -123,17 +123,22 @@ def run(scale: float) -> None:
         rows: list[tuple[Any, ...]] = [("ms over HTTP", "first", "p50", "p95", "goal p95", "raw", "plan")]
         worst = 0.0
         trace = ours.ask("traces?limit=50")["data"][20]["trace_id"]
-        for name, (path, goal, beside) in _questions(trace).items():
-            answer, _, first = ours.answer(path)
-            expected, of_raw = raw.answer_if_any(beside or path)
-            if expected not in (answer, None):
-                raise SystemExit(f"{name}: raw gives another answer")
-            taken = ours.milliseconds(path, _REPEATS)
-            p50, p95 = median(taken), sorted(taken)[int(0.95 * len(taken))]
-            again, plan, _ = ours.answer(path)
-            if expected is not None and again != raw.answer(beside or path)[0]:
-                raise SystemExit(f"{name}: raw gives another answer to what is kept")
-            rows.append((name, first, p50, p95, goal or "", "none" if expected is None else of_raw, plan))
+        # Raw rows afterwards: a statement that reads all of them leaves the next one without a cache.
+        asked = [_Asked(name, *question, ours.series(question[0])) for name, question in _questions(trace).items()]
+        for name, path, goal, beside, told in asked:
+            of_raw = math.inf
+            for when, answer in told.answers:
+                at[0] = when
+                expected, taken = raw.answer_if_any(beside or path)
+                of_raw = min(of_raw, taken)
+                if expected not in (answer, None):
+                    raise SystemExit(f"{name}: raw gives another answer")
+                if expected is None:
+                    break
+            p50, p95 = median(told.taken), sorted(told.taken)[int(0.95 * len(told.taken))]
+            rows.append(
+                (name, told.first, p50, p95, goal or "", of_raw if math.isfinite(of_raw) else "none", told.plan)
+            )
             print(f"  {name}: {rows[-1][1:]}", file=sys.stderr, flush=True)
             worst = max(worst, p95 / goal if goal else 0.0)
         table(
@@ -189,6 +194,25 @@ def _sizes(store: ClickHouse, count: int) -> None:
     )
 
 
+class _Series(NamedTuple):
+    """What one question was answered with, and when by the clock (unix us); ms."""
+
+    answers: list[tuple[int, Any]]
+    first: float
+    taken: list[float]
+    plan: str
+
+
+class _Asked(NamedTuple):
+    """A question, its goal, what is asked of raw rows, and how it was answered."""
+
+    name: str
+    path: str
+    goal: float
+    beside: str
+    told: _Series
+
+
 class Unanswered(Exception):
     """The service has no answer."""
 
@@ -225,6 +249,14 @@ class _Asker:
         except Unanswered:
             return None, math.inf
         return told, taken
+
+    def series(self, path: str) -> _Series:
+        """The first answer, how long the next _REPEATS took, and what is told after them."""
+        began = self._at[0]
+        answer, _, first = self.answer(path)
+        taken = self.milliseconds(path, _REPEATS)
+        again, plan, _ = self.answer(path)
+        return _Series([(began, answer), (self._at[0], again)], first, taken, plan)
 
     def milliseconds(self, path: str, times: int) -> list[float]:
         taken = []
