@@ -17,7 +17,6 @@ import gc
 import json
 import logging
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import anthropic
@@ -29,25 +28,6 @@ from percapita import Percapita, _anthropic, _openai, _wrap
 from pipeline.usage import Usage, read_usage
 from tests.support.intake import Intake
 from tests.support.providers import ProviderServer
-
-
-@pytest.fixture
-def intake() -> Iterator[Intake]:
-    with Intake() as server:
-        yield server
-
-
-@pytest.fixture
-def ours(intake: Intake) -> Iterator[Percapita]:
-    made = Percapita("pc_test", intake.url)
-    yield made
-    made.shutdown()
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[ProviderServer]:
-    with ProviderServer() as server:
-        yield server
 
 
 def openai_client(provider: ProviderServer) -> openai.OpenAI:

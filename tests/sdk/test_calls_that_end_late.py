@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from typing import Any
 
 import anthropic
@@ -18,25 +17,6 @@ from percapita._hosts import takes_usage
 
 from tests.support.intake import Intake
 from tests.support.providers import ProviderServer
-
-
-@pytest.fixture
-def intake() -> Iterator[Intake]:
-    with Intake() as server:
-        yield server
-
-
-@pytest.fixture
-def ours(intake: Intake) -> Iterator[Percapita]:
-    made = Percapita("pc_test", intake.url)
-    yield made
-    made.shutdown()
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[ProviderServer]:
-    with ProviderServer() as server:
-        yield server
 
 
 def client_of(provider: ProviderServer) -> openai.OpenAI:

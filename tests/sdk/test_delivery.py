@@ -10,7 +10,6 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import percapita
@@ -18,12 +17,6 @@ import pytest
 from percapita._sender import MAX_EVENTS, Sender
 
 from tests.support.intake import Intake
-
-
-@pytest.fixture
-def intake() -> Iterator[Intake]:
-    with Intake() as server:
-        yield server
 
 
 def event(number: int, **fields: Any) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +35,6 @@ with Intake(int(sys.argv[1])) as intake, open(sys.argv[2], "a") as taken:
         told = len(events)
         time.sleep(0.02)
 """
-
-
-@pytest.fixture
-def intake() -> Iterator[Intake]:
-    with Intake() as server:
-        yield server
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,6 @@ import sys
 import textwrap
 import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,12 +19,6 @@ from tests.support.needs import ROOT, need_environment
 from tests.support.providers import ProviderServer
 
 HERE = Path(__file__).parent
-
-
-@pytest.fixture
-def intake() -> Iterator[Intake]:
-    with Intake() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

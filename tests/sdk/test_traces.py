@@ -17,19 +17,6 @@ from percapita import Percapita
 from tests.support.intake import Intake
 
 
-@pytest.fixture
-def intake() -> Iterator[Intake]:
-    with Intake() as server:
-        yield server
-
-
-@pytest.fixture
-def ours(intake: Intake) -> Iterator[Percapita]:
-    made = Percapita("pc_test", intake.url)
-    yield made
-    made.shutdown()
-
-
 def lines(ours: Percapita, intake: Intake) -> dict[str, dict[str, str]]:
     """Log line -> tags of its event."""
     assert ours.flush(10)

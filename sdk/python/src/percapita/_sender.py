@@ -1,11 +1,10 @@
-"""The queue, the thread and the socket: events go out in the background, bounded in number, bytes and time."""
+"""The queue and the thread: events go out in the background, bounded in number, bytes and time."""
 
 from __future__ import annotations
 
 import atexit
 import contextlib
 import gzip
-import http.client
 import json
 import os
 import random
@@ -16,11 +15,10 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from percapita._event import Mask, encoded, without_content
 from percapita._say import once
-from percapita._version import VERSION
+from percapita._server import Server
 
 MAX_EVENTS = 10_000
 MAX_BYTES = 64 * 1024 * 1024
@@ -30,8 +28,6 @@ FLUSH_SECONDS = 0.5
 EXIT_SECONDS = 2.0
 FIRST_PAUSE_SECONDS = 0.25  # after a failure, doubled with each
 OPEN_AFTER, OPEN_SECONDS = 5, 10.0  # failures in a row, then a server in trouble is left alone for so long
-RETRY_AFTER_SECONDS = 60.0  # at most: what the server may ask for
-ANSWER_SECONDS = 10.0  # for each of connecting, sending and being answered
 # Between the thread and the host's: see `_make_way` and `_give_way`.
 _WAY_SECONDS, _WAY_EVENTS, _WAY_EVENTS_CROWDED = 0.0001, 4, 16
 _ENCODING_WAITS, _ASKING_WAITS = 0.0005, 0.001
@@ -59,7 +55,7 @@ class Sender:
 
     def __init__(self, key: str, url: str, *, privacy: str = "", mask: Mask | None = None) -> None:
         self.key = key
-        self.url = urlsplit(url)
+        self._url = url
         self._privacy, self._mask = privacy, mask
         self._start_over()
         _senders.add(self)
@@ -79,7 +75,7 @@ class Sender:
         self._hurry = False  # somebody waits: one try more at once
         self._dropped: dict[str, int] = {}
         self._thread: threading.Thread | None = None
-        self._connection: http.client.HTTPConnection | None = None
+        self._server = Server(self._url, self.key, self._left)
         self._closing = False
         self._give_up = _NEVER  # monotonic: nothing is sent after it
         self._failures = 0  # in a row
@@ -378,26 +374,11 @@ class Sender:
             time.sleep(min(seconds, 0.1))
 
     def _post(self, batch: list[bytes]) -> tuple[int, float | None]:
-        """(status, Retry-After); status 0 when nothing answered."""
+        """As `Server.ask`; what was dropped is told with the batch."""
         with self._lock:
             dropped = dict(self._dropped)
         told = b',"dropped":' + json.dumps(dropped).encode() if dropped else b""
-        body = gzip.compress(b'{"events":[' + b",".join(batch) + b"]" + told + b"}", 1)
-        status, retry_after = 0, None
-        for _ in range(2):
-            kept = self._connection is not None
-            try:
-                status, retry_after = self._ask(body)
-                break
-            except (OSError, http.client.HTTPException) as error:
-                if self._connection is not None:
-                    self._connection.close()
-                self._connection = None
-                # A connection that was kept may have been closed by the server meanwhile: once more at once.
-                if not kept:
-                    why = str(error) if isinstance(error, OSError) else ""
-                    once("unreachable", f"events wait: nobody answers at PERCAPITA_URL ({type(error).__name__} {why})")
-                    break
+        status, retry_after = self._server.ask(gzip.compress(b'{"events":[' + b",".join(batch) + b"]" + told + b"}", 1))
         if status == 202:
             with self._lock:
                 self._answers += 1
@@ -406,50 +387,12 @@ class Sender:
                 self._dropped = {reason: count for reason, count in self._dropped.items() if count}
         return status, retry_after
 
-    def _ask(self, body: bytes) -> tuple[int, float | None]:
-        connection = self._connected()
-        connection.request(
-            "POST", f"{self.url.path.rstrip('/')}/v1/events", body,
-            {
-                "Authorization": f"Bearer {self.key}", "Content-Type": "application/json", "Content-Encoding": "gzip",
-                "User-Agent": f"percapita-python/{VERSION}",
-            },
-        )  # fmt: skip
-        connection.sock.settimeout(self._seconds())
-        answer = connection.getresponse()
-        text = answer.read()
-        if answer.status == 202:
-            _tell_rejected(text)
-        given = answer.headers.get("Retry-After", "")
-        return answer.status, min(RETRY_AFTER_SECONDS, float(given)) if given.isdigit() else None
-
-    def _connected(self) -> http.client.HTTPConnection:
-        if self._connection is None:
-            kind = http.client.HTTPSConnection if self.url.scheme == "https" else http.client.HTTPConnection
-            self._connection = kind(self.url.hostname or "", self.url.port)
-        connection = self._connection
-        connection.timeout = self._seconds()
-        if connection.sock is None:
-            connection.connect()
-        connection.sock.settimeout(self._seconds())
-        return connection
-
-    def _seconds(self) -> float:
-        """What may be waited for the network: no longer than this sender has left when it closes."""
-        return max(0.01, min(ANSWER_SECONDS, self._give_up - time.monotonic()))
+    def _left(self) -> float:
+        """Seconds, when it closes."""
+        return self._give_up - time.monotonic()
 
 
 _ABOUT = {401: ": the key is not one of this Percapita", 403: ": the key may not send events"}
-
-
-def _tell_rejected(text: bytes) -> None:
-    """Why the collector did not take some events; it never repeats their values."""
-    if b'"rejected":[]' in text:
-        return
-    with contextlib.suppress(ValueError, AttributeError, TypeError):
-        for item in json.loads(text).get("rejected", ()):
-            code, pointer = str(item.get("code")), str(item.get("pointer") or "")
-            once(f"rejected:{code}{pointer}", f"an event was rejected: {code} {pointer}".rstrip())
 
 
 def _without_content(fill: Fill | None) -> Fill | None:
