@@ -1,5 +1,6 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { Suspense, lazy, useEffect } from "react";
+import { useSearch } from "wouter/use-browser-location";
 import { useMe } from "./api/answers";
 import { Failed } from "./parts/card";
 import { Patterns } from "./parts/icon";
@@ -12,7 +13,7 @@ import { Shell } from "./pages/shell";
 import { Tools } from "./pages/tools";
 import { Traces } from "./pages/traces";
 import { Users } from "./pages/users";
-import { go, href, pathOf, recall, usePlace } from "./state/address";
+import { Search, go, href, pathOf, recall, usePlace } from "./state/address";
 import { useLiveRefresh } from "./state/freshness";
 import { useTicking } from "./state/now";
 import { parseScope, isScopeParameter, scopePairs } from "./state/scope";
@@ -27,12 +28,12 @@ export function App() {
   useTicking();
   const { page } = usePlace();
   return (
-    <>
+    <Search value={useSearch()}>
       <Patterns />
       <Suspense fallback={null}>{page === "sign-in" ? <SignIn /> : page === "embed" ? <Embed /> : page === "api" ? <ApiDocs /> : <SignedIn />}</Suspense>
       <TipLayer />
       <Toasts />
-    </>
+    </Search>
   );
 }
 

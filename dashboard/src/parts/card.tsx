@@ -1,9 +1,9 @@
-import { type ReactNode, useEffect, useState } from "react";
+import { type ReactNode, memo, useContext, useDeferredValue, useEffect, useState } from "react";
 import type { Asked } from "../api/answers";
 import { Problem } from "../api/client";
 import type { Meta } from "../api/types";
 import { clock } from "../format/time";
-import { useParams, useScope } from "../state/address";
+import { Search, useParams, useScope } from "../state/address";
 import { Icon } from "./icon";
 
 const SKELETON_AFTER_MS = 150;
@@ -33,12 +33,18 @@ export function Answered<Body extends { meta: Meta }>({
   const { data, error, lastGood } = answer;
   const stale = answer.isPlaceholderData;
   const failed = error !== null && !answer.isFetching;
+  const search = useContext(Search);
+  const drawn = { search: useDeferredValue(search), data: useDeferredValue(data) };
+  // Another question, whose answer is at hand or is not: what stands is drawn anew after the next frame.
+  const frozen = drawn.search !== search && (stale || drawn.data !== data);
 
   if (data !== undefined && !failed) {
     return (
-      <div className={stale ? "answered stale" : "answered"} aria-busy={stale}>
+      <div className={stale ? "answered stale" : "answered"} aria-busy={stale || frozen}>
         {stale && <div className="progress" />}
-        {children(data)}
+        <Search value={frozen ? drawn.search : search}>
+          <Drawn frozen={frozen}>{() => children(data)}</Drawn>
+        </Search>
       </div>
     );
   }
@@ -73,6 +79,13 @@ export function Answered<Body extends { meta: Meta }>({
     </div>
   );
 }
+
+/** What was drawn stands as it is while frozen: what a click did is on screen before fifty rows are drawn anew. */
+const Drawn = memo(
+  ({ children }: { frozen: boolean; children: () => ReactNode }) => children(),
+  (_, next) => next.frozen,
+);
+Drawn.displayName = "Drawn";
 
 /** The old answer stands below; this line says so. */
 function FailLine({ onAgain, error, meta }: { onAgain: () => void; error: Problem; meta: Meta }) {

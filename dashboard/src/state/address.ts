@@ -1,5 +1,5 @@
-import { useCallback, useMemo } from "react";
-import { navigate, usePathname, useSearch } from "wouter/use-browser-location";
+import { createContext, useCallback, useContext, useMemo } from "react";
+import { navigate, usePathname } from "wouter/use-browser-location";
 import { type Pairs, type Remembered, type Scope, isScopeParameter, parseScope, scopePairs } from "./scope";
 import { DEFAULT_WINDOW, type Window, isPreset } from "./windows";
 import { isZone } from "../format/time";
@@ -68,9 +68,15 @@ export function go(to: string, options: { replace?: boolean } = {}): void {
   navigate(to, options);
 }
 
+/**
+ * The address's query as the parts below it see it: the browser's own, but for a card that is not drawn anew yet, which stands
+ * with the query that it was drawn with.
+ */
+export const Search = createContext("");
+
 /** The address's query, and how to change some of it: null takes a parameter away. */
 export function useParams(): readonly [URLSearchParams, (changes: Record<string, string | null>, options?: { replace?: boolean }) => void] {
-  const search = useSearch();
+  const search = useContext(Search);
   const params = useMemo(() => new URLSearchParams(search), [search]);
   const change = useCallback((changes: Record<string, string | null>, options: { replace?: boolean } = {}) => {
     const next = new URLSearchParams(location.search);
@@ -85,7 +91,7 @@ export function useParams(): readonly [URLSearchParams, (changes: Record<string,
 
 /** The scope, and how to set it; the page's own parameters stay, but a cursor, which belongs to one question. */
 export function useScope(): readonly [Scope, (next: Scope) => void] {
-  const search = useSearch();
+  const search = useContext(Search);
   const scope = useMemo(() => parseScope(new URLSearchParams(search), recall()), [search]);
   const set = useCallback((next: Scope) => {
     remember(next);
