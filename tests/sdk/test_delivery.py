@@ -216,13 +216,14 @@ def test_the_thread_makes_way_for_the_host_between_a_few_events_unless_somebody_
 ) -> None:
     slept: list[float] = []
     sleep = time.sleep
-    monkeypatch.setattr("percapita._sender.time.sleep", lambda seconds: (slept.append(seconds), sleep(seconds)))
+    monkeypatch.setattr("percapita._turns.time.sleep", lambda seconds: (slept.append(seconds), sleep(seconds)))
+    monkeypatch.setattr("percapita._turns._TURN_SECONDS", 0.0)
     sender = Sender("pc_test", intake.url)
     for number in range(20):
         sender.put(event(number))
     while len(intake.events) < 20:
         sleep(0.01)
-    assert len(slept) >= 5
+    assert len(slept) >= 20
     slept.clear()
     sender.put(event(20))
     assert sender.flush(10)
@@ -231,25 +232,40 @@ def test_the_thread_makes_way_for_the_host_between_a_few_events_unless_somebody_
     assert slept == []
 
 
+# A host that lets go of the interpreter for moments only, too short for another thread to wake up.
+NEVER_WAITS = """
+    import os, time, percapita
+    for number in range(EVENTS):
+        until = time.perf_counter() + SECONDS
+        while time.perf_counter() < until:
+            os.urandom(8)
+            for _ in range(5_000):
+                pass
+        percapita.log_usage("openai", "gpt-4o", {"output_tokens": number})
+    assert percapita.flush(60)
+"""
+
+
 def test_a_host_that_never_waits_loses_nothing(intake: Intake) -> None:
-    """It lets go of the interpreter for moments only, too short for the thread to wake up; so it gives way before the queue is full."""
-    found = script(
-        intake,
-        """
-        import os, time, percapita
-        for number in range(14_000):
-            until = time.perf_counter() + 0.0004
-            while time.perf_counter() < until:
-                os.urandom(8)
-                for _ in range(5_000):
-                    pass
-            percapita.log_usage("openai", "gpt-4o", {"output_tokens": number})
-        assert percapita.flush(60)
-        """,
-    )
+    found = script(intake, NEVER_WAITS.replace("EVENTS", "14_000").replace("SECONDS", "0.0004"))
     assert found.returncode == 0, found.stderr
     assert sorted(event["usage"]["output_tokens"] for event in intake.events) == list(range(14_000))
     assert intake.dropped() == {}
+
+
+def test_events_of_a_host_that_never_waits_arrive_while_it_runs(intake: Intake) -> None:
+    ages: list[float] = []
+    take = intake.take
+
+    def timed(body: dict[str, Any]) -> int:
+        ages.extend(time.time() - event["timestamp"] / 1000 for event in body["events"])
+        return take(body)
+
+    intake.take = timed  # type: ignore[method-assign]
+    found = script(intake, NEVER_WAITS.replace("EVENTS", "4_000").replace("SECONDS", "0.002"))  # 8 s
+    assert found.returncode == 0, found.stderr
+    assert len(ages) == 4_000
+    assert max(ages) < 4
 
 
 @pytest.mark.parametrize("fork", ["os.fork", "ctypes.PyDLL(None).fork"])

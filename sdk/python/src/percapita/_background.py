@@ -31,6 +31,7 @@ class Background:
     def note(self, call: Call, response: Any) -> None:
         """A response that has only been queued: remember whose it is."""
         if get(response, "status") in _UNDER_WAY and isinstance(found := get(response, "id"), str):
+            call.event["id"] = new_id()  # the whole one tells which it replaces
             event, characters = dict(call.event), call.weight
             if self._characters + characters > _MOST_CHARACTERS:
                 event.pop("prompt", None)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from percapita import _ids
 from percapita._reading import Listener, Surface, get
+from percapita._say import once
 from percapita._snapshot import characters, snapshot
 
 if TYPE_CHECKING:
     from percapita._percapita import Percapita
 
-_MODEL_BYTES = 3_000  # of an answer's objects beside its text
+_ANSWER_BYTES = 1_500  # beside its text
 _BYTES_PER_TOKEN = 6
 _STOPPED = ("KeyboardInterrupt", "GeneratorExit", "CancelledError")
 
@@ -29,7 +30,7 @@ class Call:
         self.served: Any = None  # the answer that a parser was given
         self.first_token: float | None = None
         self.event = percapita.event("llm")
-        self.process = _ids.made_in  # just now
+        self.process = os.getpid()
         self.event["operation"] = surface.operation
         self.event["provider"] = provider
         model = body.get("model")
@@ -44,21 +45,35 @@ class Call:
             self.first_token = time.perf_counter()
 
     def answer(self, result: Any) -> None:
-        """An answer that is not a stream: a model, or the dict of its JSON."""
-        surface = self.surface
-        if surface.operation == "embeddings":
-            told = surface.read(result)  # at once: the vectors are not to be held until it is sent
-            return self.end("ok", 0, lambda: told)
-        usage = get(result, "usage")
+        """An answer that is not a stream: a model, or the dict of its JSON.
+
+        Read at once: held until it is sent, its objects would cost the host more, in Python's looks for cycles, than reading them does.
+        """
+        ended_at = time.perf_counter()
+        try:
+            told = self.surface.read(result)
+        except Exception as error:
+            once("read", f"an answer could not be read: {type(error).__name__}")
+            told = {}
+        for name, value in told.items():
+            if value is not None:
+                self.event[name] = value
+        usage = told.get("usage") or {}
         tokens = get(usage, "completion_tokens") or get(usage, "output_tokens") or 0
-        return self.end("ok", _MODEL_BYTES + _BYTES_PER_TOKEN * tokens, lambda: surface.read(result))
+        self.end("ok", _ANSWER_BYTES + _BYTES_PER_TOKEN * tokens, ended_at=ended_at)
 
     def heard(self, listener: Listener, status: str, weight: int) -> None:
         """The end of a stream."""
         prompt = self.event["prompt"]
         self.end("ok" if listener.complete else status, weight, lambda: listener.fields(characters(prompt)))
 
-    def end(self, status: str, weight: int = 0, fill: Callable[[], dict[str, Any]] | None = None) -> None:
+    def end(
+        self,
+        status: str,
+        weight: int = 0,
+        fill: Callable[[], dict[str, Any]] | None = None,
+        ended_at: float | None = None,
+    ) -> None:
         """Hand the event over; `fill` reads the rest of it, in the background."""
         if self.ended:
             return
@@ -67,8 +82,8 @@ class Call:
         if sender is None:
             return
         event = self.event
-        event["status"] = status
-        event["latency_ms"] = round((time.perf_counter() - self.started) * 1000, 3)
+        event.setdefault("status", status)  # else as the answer says
+        event["latency_ms"] = round(((ended_at or time.perf_counter()) - self.started) * 1000, 3)
         if self.first_token is not None:
             event["time_to_first_token_ms"] = round((self.first_token - self.started) * 1000, 3)
         sender.put(event, self.weight + weight, fill, self.process)

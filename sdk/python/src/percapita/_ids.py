@@ -9,29 +9,29 @@ _AT_ONCE = 64  # ids whose random digits are asked of the system together: each 
 _DIGITS = 19
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
-_random: list[str] = []
-made_in = 0  # the process of the last id: asking the system again takes longer than making one
+_random: list[str] = []  # "-7fff-bfff-ffffffffffff"
+_made_in = 0  # the process that they are for
 
 
 def new_id(at: float | None = None) -> str:
     """A UUIDv7 of unix seconds: time first, so that the server can tell a late retry by its id."""
-    milliseconds = int((time.time() if at is None else at) * 1000)
-    digits = _digits()
-    return (
-        f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7{digits[:3]}"
-        f"-{_VARIANT[digits[3]]}{digits[4:7]}-{digits[7:]}"
-    )
+    milliseconds = f"{int((time.time() if at is None else at) * 1000):012x}"
+    return f"{milliseconds[:8]}-{milliseconds[8:]}{_rest()}"
 
 
-def _digits() -> str:
+def _rest() -> str:
     """Of the system, each once, and in no two processes: a forked child does not use what its parent had asked for."""
-    global made_in
-    if made_in != (here := os.getpid()):
+    global _made_in
+    if _made_in != (here := os.getpid()):
         _random.clear()
-        made_in = here
+        _made_in = here
     try:
         return _random.pop()
     except IndexError:
         more = os.urandom(_AT_ONCE * _DIGITS // 2).hex()
-        _random.extend(more[n : n + _DIGITS] for n in range(_DIGITS, len(more), _DIGITS))
-        return more[:_DIGITS]
+        _random.extend(_formed(more[n : n + _DIGITS]) for n in range(_DIGITS, len(more), _DIGITS))
+        return _formed(more[:_DIGITS])
+
+
+def _formed(digits: str) -> str:
+    return f"-7{digits[:3]}-{_VARIANT[digits[3]]}{digits[4:7]}-{digits[7:]}"

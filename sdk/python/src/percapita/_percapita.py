@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 from percapita import _trace, _wrap
 from percapita._background import Background
 from percapita._event import Mask, money, tags_of
-from percapita._ids import new_id
 from percapita._say import once
 from percapita._sender import EXIT_SECONDS, Sender
 from percapita._snapshot import snapshot
@@ -159,11 +158,11 @@ class Percapita:
             once("send", f"something was not recorded: {type(error).__name__}")
 
     def event(self, kind: str) -> dict[str, Any]:
-        """An event of now, with what the block around the caller says."""
+        """An event of now, with what the block around the caller says. Its id is given to it in the background, unless it has one."""
         return self._event(kind, self.trace.get(), time.time())
 
     def _event(self, kind: str, trace: Trace | None, at: float) -> dict[str, Any]:
-        event: dict[str, Any] = {"id": new_id(), "type": kind, "timestamp": round(at * 1000, 3)}
+        event: dict[str, Any] = {"type": kind, "timestamp": round(at * 1000, 3)}
         agent = self.agent
         if trace is not None:
             event["trace_id"] = trace.id
@@ -171,8 +170,8 @@ class Percapita:
                 event["name"] = trace.name
             if trace.session_id:
                 event["session_id"] = trace.session_id
-            if trace.tags:
-                event["metadata"] = {"tags": trace.tags}
+            if metadata := trace.metadata:
+                event["metadata"] = metadata
             agent = trace.agent or agent
         if agent:
             event["agent"] = agent

@@ -17,20 +17,19 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from percapita._event import Mask, encoded, without_content
+from percapita._ids import new_id
 from percapita._say import once
 from percapita._server import Server
+from percapita._turns import Turns
 
 MAX_EVENTS = 10_000
 MAX_BYTES = 64 * 1024 * 1024
-BATCH_EVENTS, BATCH_EVENTS_CROWDED = 100, 500
+BATCH_EVENTS, BATCH_EVENTS_MOST = 100, 500  # when it goes out; what it holds where more has come meanwhile
 BATCH_BYTES = 1024 * 1024
 FLUSH_SECONDS = 0.5
 EXIT_SECONDS = 2.0
 FIRST_PAUSE_SECONDS = 0.25  # after a failure, doubled with each
 OPEN_AFTER, OPEN_SECONDS = 5, 10.0  # failures in a row, then a server in trouble is left alone for so long
-# Between the thread and the host's: see `_make_way` and `_give_way`.
-_WAY_SECONDS, _WAY_EVENTS, _WAY_EVENTS_CROWDED = 0.0001, 4, 16
-_ENCODING_WAITS, _ASKING_WAITS = 0.0005, 0.001
 _NEVER = float("inf")
 _OWN_BYTES, _ENCODED_BYTES = 600, 150  # of an event beside its content; beside its JSON
 
@@ -80,14 +79,14 @@ class Sender:
         self._give_up = _NEVER  # monotonic: nothing is sent after it
         self._failures = 0  # in a row
         self._wakes_at = 0  # events in the queue at which the thread is to be woken; 0: it is awake
-        self._waits_until = _NEVER  # perf_counter: then it has waited too long for the interpreter
+        self._turns = Turns()
 
     # --- in the host's threads
 
     def put(
         self, event: dict[str, Any], weight: int = 0, fill: Fill | None = None, begun_in: int | None = None
     ) -> None:
-        """Queue an event of about `weight` characters of content. Never raises, never waits.
+        """Queue an event of about `weight` characters of content. Never raises, never waits for the server.
 
         What was begun in another process is not taken: a stream that was open at a fork is its parent's.
         """
@@ -98,8 +97,7 @@ class Sender:
             if begun_in is not None and begun_in != here:
                 return
             self._put(event, weight + _OWN_BYTES, fill)
-            if self._waits_until < time.perf_counter() and self._crowded():
-                self._give_way()
+            self._turns.let_in()
 
     def _put(self, event: dict[str, Any], weight: int, fill: Fill | None) -> None:
         with self._lock:
@@ -123,6 +121,8 @@ class Sender:
             if self._thread is None:
                 self._start_thread()
             if self._wakes_at and (waiting + 1 >= self._wakes_at or self._weight >= BATCH_BYTES):
+                self._wakes_at = 0
+                self._turns.wants_in()
                 self._lock.notify()
 
     def _waiting(self) -> int:
@@ -140,15 +140,6 @@ class Sender:
             return False
         self._count("queue_full")
         return True
-
-    def _give_way(self) -> None:
-        """Let the thread have the interpreter once, as any wait for a provider does, before events are lost.
-
-        A host that waits for nothing lets go of the interpreter only for moments, and has it back before another thread has woken up:
-        the thread would stand still for seconds.
-        """
-        self._waits_until = time.perf_counter() + _ASKING_WAITS
-        time.sleep(0.000001)
 
     def _start_thread(self) -> None:
         thread = threading.Thread(target=self._run, name="percapita", daemon=True)
@@ -230,12 +221,12 @@ class Sender:
         while True:
             with self._lock:
                 if not self._waiting() and not self._closing and not (self._flushing and self._dropped):
-                    self._wakes_at = 1
-                    self._lock.wait()
-                if self._waiting() and not self._full() and not self._closing and not self._flushing:
-                    self._wakes_at = BATCH_EVENTS
-                    self._lock.wait(FLUSH_SECONDS)
-                self._wakes_at = 0
+                    self._wait(1)
+                if self._waiting() and not self._closing and not self._flushing:
+                    if self._turns.given:
+                        self._wait(0, FLUSH_SECONDS * max(0.0, 1.0 - 2.5 * self._fullness()))
+                    elif not self._full():
+                        self._wait(BATCH_EVENTS, FLUSH_SECONDS)
                 if not self._waiting() and not self._dropped:
                     if self._closing:
                         return
@@ -251,7 +242,6 @@ class Sender:
                 with self._lock:
                     self._count("failed", len(self._held))
             finally:
-                self._waits_until = _NEVER
                 with self._lock:
                     self._weight -= sum(event.weight for event in self._held)
                     self._held = []
@@ -259,29 +249,44 @@ class Sender:
             if self._closing and (told_only or time.monotonic() > self._give_up):
                 return
 
+    def _wait(self, events: int, seconds: float | None = None) -> None:
+        """Until so many events are queued, somebody is in a hurry, or the time is up."""
+        self._turns.begin()
+        self._wakes_at = events
+        if seconds is not None:
+            self._turns.wants_in(seconds)
+        self._lock.wait(seconds)
+        self._wakes_at = 0
+        self._turns.is_in()
+
     def _full(self) -> bool:
         return self._waiting() >= BATCH_EVENTS or self._weight >= BATCH_BYTES
 
-    def _crowded(self) -> bool:
-        """Three quarters full."""
-        return 4 * self._waiting() > 3 * MAX_EVENTS or 4 * self._weight > 3 * MAX_BYTES
+    def _fullness(self) -> float:
+        """Of the queue, 0 to 1."""
+        return max(self._waiting() / MAX_EVENTS, self._weight / MAX_BYTES)
 
     def _take(self) -> None:
         """The next batch, in hand until it is settled."""
-        most = BATCH_EVENTS_CROWDED if self._crowded() else BATCH_EVENTS
-        self._encode(lambda: len(self._ready) < most and self._ready_bytes < BATCH_BYTES)
+        self._encode(lambda: len(self._ready) < BATCH_EVENTS_MOST and self._ready_bytes < BATCH_BYTES)
         with self._lock:
             size = 0
-            while self._ready and len(self._held) < most and size < BATCH_BYTES:
+            while self._ready and len(self._held) < BATCH_EVENTS_MOST and size < BATCH_BYTES:
                 self._held.append(self._ready.popleft())
                 size += len(self._held[-1].body)
             self._ready_bytes -= size
 
     def _encode(self, wanted: Callable[[], bool]) -> None:
         """Encode what the host gave, from the oldest on. Then it has its true weight, and the provider's objects are let go."""
-        rest = 0
+        turns = self._turns
+        ends = turns.ends_at() if turns.given else 0.0
         while self._queue and wanted():
-            rest = (rest or self._make_way()) - 1
+            if ends <= time.perf_counter():
+                if turns.given and self._ready:
+                    return  # enough of the host's time
+                if not self._closing and not self._flushing:
+                    turns.make_way()
+                ends = turns.ends_at()
             with self._lock:
                 item = self._queue[0] if self._queue else None
             if item is None:
@@ -301,6 +306,8 @@ class Sender:
     def _encoded(self, item: _Item) -> bytes | None:
         try:
             event = _filled(item.event, item.fill)
+            if "id" not in event:
+                event = {"id": new_id(), **event}
             body = encoded(event, self._privacy, self._mask, self._counted)
             if self._weight - item.weight + len(body) > MAX_BYTES:  # heavier than its weight said
                 self._counted("content_queue_full")
@@ -311,17 +318,6 @@ class Sender:
             return None
         return body
 
-    def _make_way(self) -> int:
-        """Let the host's threads run; how many events may be encoded before the next time.
-
-        A thread that computes is asked for the interpreter's lock after 5 ms only: for so long would a call of the host stand still.
-        """
-        if not self._closing and not self._flushing:
-            self._waits_until = time.perf_counter() + _ENCODING_WAITS
-            time.sleep(_WAY_SECONDS)
-            self._waits_until = _NEVER
-        return _WAY_EVENTS_CROWDED if self._crowded() else _WAY_EVENTS
-
     def _counted(self, reason: str) -> None:
         with self._lock:
             self._count(reason)
@@ -329,9 +325,8 @@ class Sender:
     def _deliver(self, batch: list[bytes]) -> None:
         """Until taken, or refused for good. A server in trouble is waited for: what bounds that is the queue. Ids make repeats safe."""
         while time.monotonic() <= self._give_up:
-            self._waits_until = time.perf_counter() + _ASKING_WAITS
-            status, retry_after = self._post(batch)
-            self._waits_until = _NEVER
+            with self._turns.asking():
+                status, retry_after = self._post(batch)
             if status == 202:
                 self._failures = 0
                 return

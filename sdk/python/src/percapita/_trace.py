@@ -27,6 +27,7 @@ class Trace:
     __slots__ = (
         "_given",
         "_ids",
+        "_metadata",
         "_tags",
         "agent",
         "name",
@@ -43,6 +44,7 @@ class Trace:
     def __init__(self, outer: Trace | None, tags: dict[str, Any], name: str, agent: str, session_id: str) -> None:
         self.outer, self._given = outer, tags
         self._tags: dict[str, Any] | None = None
+        self._metadata: dict[str, Any] | None = None
         if outer is None:
             self._ids: list[str] = []
             self.name, self.agent, self.session_id = name, agent, session_id
@@ -64,6 +66,14 @@ class Trace:
     def add(self, tags: Mapping[str, Any]) -> None:
         """More tags, for what is recorded from here on."""
         self._tags = tags_of(tags, self.tags)
+        self._metadata = None
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What every event of it says; the same object until a tag is added. Not to be changed."""
+        if self._metadata is None:
+            self._metadata = {"tags": self.tags} if self.tags else {}
+        return self._metadata
 
     @property
     def id(self) -> str:

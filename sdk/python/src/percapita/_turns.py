@@ -1,0 +1,80 @@
+"""Whose turn it is: Python's interpreter between the host's threads and the one that sends."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+_TURN_SECONDS = 0.0001  # of the thread, then it makes way
+_WAY_SECONDS = 0.0001
+_LATE_SECONDS = 0.02  # after it wanted the interpreter: the host gives way
+_NEVER = float("inf")
+# With a host that has to give way:
+_GIVEN_TURN_SECONDS = 0.0045
+_GIVEN_LATE_SECONDS, _LATER_SECONDS = (
+    0.0005,
+    0.016,
+)  # each time twice as late, as long as the thread may wait for the network
+
+
+class Turns:
+    """A thread that computes is asked for the interpreter's lock after 5 ms only: for so long would a call of the host stand still. So
+    the one that sends makes way by itself, after each tenth of a millisecond.
+
+    A host that waits for nothing, in turn, lets go of the lock for moments only, and has it back before another thread has woken up: the
+    thread would stand still for seconds, and each of those moments would take longer for its waiting. Such a host gives way, as any wait
+    for a provider does; seldom and for long, for each time costs one of its calls.
+    """
+
+    def __init__(self) -> None:
+        self.given = False  # the host had to give way since `begin`
+        self._asks = False  # the server: it may be the network that the thread waits for
+        self._late_at = _NEVER  # perf_counter: if the thread has not gone on by then, it waits for the interpreter
+        self._later = _LATE_SECONDS  # how long after one time it is given way again
+
+    # --- in the host's threads
+
+    def let_in(self) -> None:
+        """Give way where the thread has waited too long."""
+        if self._late_at < time.perf_counter():
+            self.given = self.given or not self._asks
+            self._late_at = time.perf_counter() + self._later
+            self._later = max(self._later, min(2 * self._later, _LATER_SECONDS))
+            time.sleep(0.000001)
+
+    # --- in the thread
+
+    def begin(self) -> None:
+        """The next batch."""
+        self.given = False
+
+    def wants_in(self, seconds: float = 0.0) -> None:
+        """In so many seconds the thread wants the interpreter."""
+        self._later = _GIVEN_LATE_SECONDS if self.given else _LATE_SECONDS
+        self._late_at = time.perf_counter() + seconds + self._later
+
+    def is_in(self) -> None:
+        """It has it."""
+        self._late_at = _NEVER
+
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        """While the thread talks with the server."""
+        self._asks = True
+        self.wants_in()
+        try:
+            yield
+        finally:
+            self._asks = False
+            self.is_in()
+
+    def make_way(self) -> None:
+        """Let the host's threads run."""
+        self.wants_in(_WAY_SECONDS)
+        time.sleep(_WAY_SECONDS)
+        self.is_in()
+
+    def ends_at(self) -> float:
+        """Until when (perf_counter) the thread may go on from here."""
+        return time.perf_counter() + (_GIVEN_TURN_SECONDS if self.given else _TURN_SECONDS)
