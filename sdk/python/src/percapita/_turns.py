@@ -68,6 +68,8 @@ class Turns:
         finally:
             self._asks = False
             self.is_in()
+            if self.given:
+                self.make_way()  # what it does with the answer is another turn
 
     def make_way(self) -> None:
         """Let the host's threads run."""
