@@ -251,7 +251,7 @@ class Sender:
 
     def _wait(self, events: int, seconds: float | None = None) -> None:
         """Until so many events are queued, somebody is in a hurry, or the time is up."""
-        self._turns.begin()
+        self._turns.rest()
         self._wakes_at = events
         if seconds is not None:
             self._turns.wants_in(seconds)

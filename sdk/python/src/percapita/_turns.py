@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterator
 
@@ -11,7 +12,7 @@ _WAY_SECONDS = 0.0001
 _LATE_SECONDS = 0.02  # after it wanted the interpreter: the host gives way
 _NEVER = float("inf")
 # With a host that has to give way:
-_GIVEN_TURN_SECONDS = 0.0045
+_GIVEN_SECONDS, _GIVEN_TURN_SECONDS = 0.01, 0.0045  # of both, and of it until the server is asked
 _GIVEN_LATE_SECONDS, _LATER_SECONDS = (
     0.0005,
     0.016,
@@ -24,11 +25,12 @@ class Turns:
 
     A host that waits for nothing, in turn, lets go of the lock for moments only, and has it back before another thread has woken up: the
     thread would stand still for seconds, and each of those moments would take longer for its waiting. Such a host gives way, as any wait
-    for a provider does; seldom and for long, for each time costs one of its calls.
+    for a provider does: seldom, and then for as long as a batch takes, because each time slows one of its calls down.
     """
 
     def __init__(self) -> None:
-        self.given = False  # the host had to give way since `begin`
+        self.given = False  # the host had to give way since the thread's last rest
+        self._rests = threading.Event()
         self._asks = False  # the server: it may be the network that the thread waits for
         self._late_at = _NEVER  # perf_counter: if the thread has not gone on by then, it waits for the interpreter
         self._later = _LATE_SECONDS  # how long after one time it is given way again
@@ -36,18 +38,23 @@ class Turns:
     # --- in the host's threads
 
     def let_in(self) -> None:
-        """Give way where the thread has waited too long."""
+        """Give way where the thread has waited too long: until it rests, 10 ms at most; once between two rests, else for a moment."""
         if self._late_at < time.perf_counter():
-            self.given = self.given or not self._asks
             self._late_at = time.perf_counter() + self._later
             self._later = max(self._later, min(2 * self._later, _LATER_SECONDS))
-            time.sleep(0.000001)
+            if self.given or self._asks:
+                time.sleep(0.000001)
+            else:
+                self.given = True
+                self._rests.clear()
+                self._rests.wait(_GIVEN_SECONDS)
 
     # --- in the thread
 
-    def begin(self) -> None:
-        """The next batch."""
+    def rest(self) -> None:
+        """A batch is done."""
         self.given = False
+        self._rests.set()
 
     def wants_in(self, seconds: float = 0.0) -> None:
         """In so many seconds the thread wants the interpreter."""
@@ -68,8 +75,6 @@ class Turns:
         finally:
             self._asks = False
             self.is_in()
-            if self.given:
-                self.make_way()  # what it does with the answer is another turn
 
     def make_way(self) -> None:
         """Let the host's threads run."""
