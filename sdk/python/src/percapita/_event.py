@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -24,7 +25,7 @@ _FILE_CHARS = 1_000  # a file in a prompt is told by its kind and size; shorter 
 _METADATA_BYTES = 16 * 1024
 
 TAG_KEYS, TAG_VALUE_CHARS = 32, 256
-_TAG_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_is_tag_key = functools.lru_cache(maxsize=1024)(re.compile(r"[A-Za-z0-9_.-]{1,64}").fullmatch)
 
 Mask = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -37,7 +38,7 @@ def tags_of(given: Mapping[str, Any], around: Mapping[str, Any] | None = None) -
             if value is None or value == "":
                 continue
             text = value if isinstance(value, (str, bool, int, float)) else str(value)
-            if not isinstance(key, str) or not _TAG_KEY.fullmatch(key):
+            if not isinstance(key, str) or not _is_tag_key(key):
                 once("tag_key", "a tag was left out: its key is not 1 to 64 of A-Z a-z 0-9 _ . -")
             elif isinstance(text, str) and (len(text) > TAG_VALUE_CHARS or "\0" in text):
                 once(

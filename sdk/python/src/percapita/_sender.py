@@ -62,7 +62,8 @@ class Sender:
     def _start_over(self) -> None:
         """Fresh lock, queue, thread and socket: at the start, and in a forked child, whose parent sends what it queued itself."""
         self._pid = os.getpid()
-        self._lock = threading.Condition()
+        self._mutex = threading.RLock()
+        self._lock = threading.Condition(self._mutex)
         self._queue: deque[_Item] = deque()  # as the host gave them
         self._ready: deque[_Encoded] = deque()  # those before, as they go out
         self._held: list[_Encoded] = []  # those before, on their way
@@ -90,17 +91,20 @@ class Sender:
 
         What was begun in another process is not taken: a stream that was open at a fork is its parent's.
         """
-        with contextlib.suppress(Exception):
+        try:
             here = os.getpid()
             if self._pid != here:
                 self._start_over()  # forked where Python was not told
             if begun_in is not None and begun_in != here:
                 return
             self._put(event, weight + _OWN_BYTES, fill)
-            self._turns.let_in()
+            if self._turns.late_at < time.perf_counter():
+                self._turns.let_in()
+        except Exception as error:
+            once("put", f"an event was not queued: {type(error).__name__}")
 
     def _put(self, event: dict[str, Any], weight: int, fill: Fill | None) -> None:
-        with self._lock:
+        with self._mutex:
             if self._closing:
                 self._count("closed")
                 if not _ending:

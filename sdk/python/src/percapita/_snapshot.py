@@ -24,7 +24,15 @@ def _copied(value: Any, weight: list[int]) -> Any:
         weight[0] += len(value)
         return value
     if kind is dict:
-        return {name: _copied(item, weight) for name, item in value.items() if type(item).__name__ not in _LEFT_OUT}
+        copy = {}
+        for name, item in value.items():
+            its = type(item)
+            if its is str:  # without a call: most of what there is
+                weight[0] += len(item)
+                copy[name] = item
+            elif its.__name__ not in _LEFT_OUT:
+                copy[name] = _copied(item, weight)
+        return copy
     if kind is list or kind is tuple:
         return [_copied(item, weight) for item in value]
     weight[0] += 32

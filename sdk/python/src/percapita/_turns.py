@@ -13,10 +13,8 @@ _LATE_SECONDS = 0.02  # after it wanted the interpreter: the host gives way
 _NEVER = float("inf")
 # With a host that has to give way:
 _GIVEN_SECONDS, _GIVEN_TURN_SECONDS = 0.01, 0.0045  # of both, and of it until the server is asked
-_GIVEN_LATE_SECONDS, _LATER_SECONDS = (
-    0.0005,
-    0.016,
-)  # each time twice as late, as long as the thread may wait for the network
+_GIVEN_LATE_SECONDS = 0.0005
+_LATER_SECONDS = 0.016  # each time twice as late, up to this: it may be the network that the thread waits for
 
 
 class Turns:
@@ -32,22 +30,21 @@ class Turns:
         self.given = False  # the host had to give way since the thread's last rest
         self._rests = threading.Event()
         self._asks = False  # the server: it may be the network that the thread waits for
-        self._late_at = _NEVER  # perf_counter: if the thread has not gone on by then, it waits for the interpreter
+        self.late_at = _NEVER  # perf_counter: if the thread has not gone on by then, it waits for the interpreter
         self._later = _LATE_SECONDS  # how long after one time it is given way again
 
     # --- in the host's threads
 
     def let_in(self) -> None:
-        """Give way where the thread has waited too long: until it rests, 10 ms at most; once between two rests, else for a moment."""
-        if self._late_at < time.perf_counter():
-            self._late_at = time.perf_counter() + self._later
-            self._later = max(self._later, min(2 * self._later, _LATER_SECONDS))
-            if self.given or self._asks:
-                time.sleep(0.000001)
-            else:
-                self.given = True
-                self._rests.clear()
-                self._rests.wait(_GIVEN_SECONDS)
+        """Give way to a thread that is late: until it rests, 10 ms at most; once between two rests, else for a moment."""
+        self.late_at = time.perf_counter() + self._later
+        self._later = max(self._later, min(2 * self._later, _LATER_SECONDS))
+        if self.given or self._asks:
+            time.sleep(0.000001)
+        else:
+            self.given = True
+            self._rests.clear()
+            self._rests.wait(_GIVEN_SECONDS)
 
     # --- in the thread
 
@@ -59,11 +56,11 @@ class Turns:
     def wants_in(self, seconds: float = 0.0) -> None:
         """In so many seconds the thread wants the interpreter."""
         self._later = _GIVEN_LATE_SECONDS if self.given else _LATE_SECONDS
-        self._late_at = time.perf_counter() + seconds + self._later
+        self.late_at = time.perf_counter() + seconds + self._later
 
     def is_in(self) -> None:
         """It has it."""
-        self._late_at = _NEVER
+        self.late_at = _NEVER
 
     @contextlib.contextmanager
     def asking(self) -> Iterator[None]:
