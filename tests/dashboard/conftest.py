@@ -104,6 +104,8 @@ def context(browser: Browser, signed_in: Path) -> Iterator[BrowserContext]:
         viewport={"width": 1440, "height": 900}, storage_state=signed_in, timezone_id="UTC", reduced_motion="reduce"
     )
     yield opened
+    for page in opened.pages:
+        page.unroute_all(behavior="ignoreErrors")  # what is still asked is nobody's any more
     opened.close()
 
 
