@@ -58,9 +58,10 @@ class Call:
         for name, value in told.items():
             if value is not None:
                 self.event[name] = value
-        usage = told.get("usage") or {}
-        tokens = get(usage, "completion_tokens") or get(usage, "output_tokens") or 0
-        self.end("ok", _ANSWER_BYTES + _BYTES_PER_TOKEN * tokens, ended_at=ended_at)
+        usage = told.get("usage")
+        tokens = get(usage, "completion_tokens") or get(usage, "output_tokens")
+        weight = _ANSWER_BYTES + (_BYTES_PER_TOKEN * tokens if isinstance(tokens, int) else 0)
+        self.end("ok", weight, ended_at=ended_at)
 
     def heard(self, listener: Listener, status: str, weight: int) -> None:
         """The end of a stream."""

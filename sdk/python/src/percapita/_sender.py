@@ -127,7 +127,7 @@ class Sender:
             if self._wakes_at and (waiting + 1 >= self._wakes_at or self._weight >= BATCH_BYTES):
                 self._wakes_at = 0
                 self._turns.wants_in()
-                self._lock.notify()
+                self._lock.notify_all()
 
     def _waiting(self) -> int:
         return len(self._queue) + len(self._ready) + len(self._held)

@@ -28,7 +28,9 @@ class Turns:
 
     def __init__(self) -> None:
         self.given = False  # the host had to give way since the thread's last rest
-        self._rests = threading.Event()
+        self._busy = (
+            threading.Lock()
+        )  # the thread lets go of it when it rests; alone, so that a signal's handler may come between
         self._asks = False  # the server: it may be the network that the thread waits for
         self.late_at = _NEVER  # perf_counter: if the thread has not gone on by then, it waits for the interpreter
         self._later = _LATE_SECONDS  # how long after one time it is given way again
@@ -43,15 +45,16 @@ class Turns:
             time.sleep(0.000001)
         else:
             self.given = True
-            self._rests.clear()
-            self._rests.wait(_GIVEN_SECONDS)
+            self._busy.acquire(blocking=False)
+            self._busy.acquire(timeout=_GIVEN_SECONDS)
 
     # --- in the thread
 
     def rest(self) -> None:
         """A batch is done."""
         self.given = False
-        self._rests.set()
+        if self._busy.locked():
+            self._busy.release()
 
     def wants_in(self, seconds: float = 0.0) -> None:
         """In so many seconds the thread wants the interpreter."""
