@@ -223,7 +223,7 @@ def test_the_thread_makes_way_for_the_host_between_a_few_events_unless_somebody_
         sender.put(event(number))
     while len(intake.events) < 20:
         sleep(0.01)
-    assert len(slept) >= 20
+    assert len(slept) >= 5
     slept.clear()
     sender.put(event(20))
     assert sender.flush(10)

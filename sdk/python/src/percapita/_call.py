@@ -14,7 +14,8 @@ from percapita._snapshot import characters, snapshot
 if TYPE_CHECKING:
     from percapita._percapita import Percapita
 
-_ANSWER_BYTES = 1_500  # beside its text
+_ANSWER_BYTES, _MODEL_BYTES = 1_500, 1_500  # of an answer's fields beside its text, and of its objects more
+_MOST_AT_ONCE = 20_000
 _BYTES_PER_TOKEN = 6
 _STOPPED = ("KeyboardInterrupt", "GeneratorExit", "CancelledError")
 
@@ -22,7 +23,9 @@ _STOPPED = ("KeyboardInterrupt", "GeneratorExit", "CancelledError")
 class Call:
     """The event of a call while it runs. `end`, `answer` and `fail` hand it over, once."""
 
-    __slots__ = ("ended", "event", "first_token", "percapita", "process", "served", "started", "surface", "weight")
+    __slots__ = (
+        "ended", "event", "first_token", "lists_tokens", "percapita", "process", "served", "started", "surface", "weight",
+    )  # fmt: skip
 
     def __init__(self, percapita: Percapita, surface: Surface, provider: str, body: dict[str, Any]) -> None:
         self.percapita, self.surface = percapita, surface
@@ -31,6 +34,7 @@ class Call:
         self.first_token: float | None = None
         self.event = percapita.event("llm")
         self.process = os.getpid()
+        self.lists_tokens = "top_logprobs" in body or "logprobs" in body  # one by one, in the answer
         self.event["operation"] = surface.operation
         self.event["provider"] = provider
         model = body.get("model")
@@ -48,20 +52,25 @@ class Call:
         """An answer that is not a stream: a model, or the dict of its JSON.
 
         Read at once: held until it is sent, its objects would cost the host more, in Python's looks for cycles, than reading them does.
+        A long one is left to the background: reading it takes the longer the longer it is.
         """
-        ended_at = time.perf_counter()
+        surface, ended_at = self.surface, time.perf_counter()
+        usage = get(result, "usage")
+        tokens = get(usage, "completion_tokens") or get(usage, "output_tokens")
+        weight = _ANSWER_BYTES + (_BYTES_PER_TOKEN * tokens if isinstance(tokens, int) else 0)
+        if self.lists_tokens or weight > _MOST_AT_ONCE:
+            return self.end("ok", _MODEL_BYTES + weight, lambda: surface.read(result), ended_at)
         try:
-            told = self.surface.read(result)
+            told = surface.read(result)
+            if isinstance(result, dict):
+                told, _ = snapshot(told)  # the host may change it
         except Exception as error:
             once("read", f"an answer could not be read: {type(error).__name__}")
             told = {}
         for name, value in told.items():
             if value is not None:
                 self.event[name] = value
-        usage = told.get("usage")
-        tokens = get(usage, "completion_tokens") or get(usage, "output_tokens")
-        weight = _ANSWER_BYTES + (_BYTES_PER_TOKEN * tokens if isinstance(tokens, int) else 0)
-        self.end("ok", weight, ended_at=ended_at)
+        return self.end("ok", weight, None, ended_at)
 
     def heard(self, listener: Listener, status: str, weight: int) -> None:
         """The end of a stream."""

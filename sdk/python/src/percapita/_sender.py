@@ -30,6 +30,11 @@ FLUSH_SECONDS = 0.5
 EXIT_SECONDS = 2.0
 FIRST_PAUSE_SECONDS = 0.25  # after a failure, doubled with each
 OPEN_AFTER, OPEN_SECONDS = 5, 10.0  # failures in a row, then a server in trouble is left alone for so long
+_TURN_EVENTS, _TURN_EVENTS_CROWDED, _CROWDED = (
+    4,
+    16,
+    0.4,
+)  # at least, of the thread before it makes way; from how full on
 _NEVER = float("inf")
 _OWN_BYTES, _ENCODED_BYTES = 600, 150  # of an event beside its content; beside its JSON
 
@@ -61,7 +66,6 @@ class Sender:
 
     def _start_over(self) -> None:
         """Fresh lock, queue, thread and socket: at the start, and in a forked child, whose parent sends what it queued itself."""
-        self._pid = os.getpid()
         self._mutex = threading.RLock()
         self._lock = threading.Condition(self._mutex)
         self._queue: deque[_Item] = deque()  # as the host gave them
@@ -81,6 +85,7 @@ class Sender:
         self._failures = 0  # in a row
         self._wakes_at = 0  # events in the queue at which the thread is to be woken; 0: it is awake
         self._turns = Turns()
+        self._pid = os.getpid()  # last: until then another thread of a child comes here too
 
     # --- in the host's threads
 
@@ -98,10 +103,11 @@ class Sender:
             if begun_in is not None and begun_in != here:
                 return
             self._put(event, weight + _OWN_BYTES, fill)
-            if self._turns.late_at < time.perf_counter():
-                self._turns.let_in()
         except Exception as error:
             once("put", f"an event was not queued: {type(error).__name__}")
+        # Not in the `try`: what a signal's handler raises meanwhile, a time limit for one, is the host's.
+        if self._turns.late_at < time.perf_counter():
+            self._turns.let_in()
 
     def _put(self, event: dict[str, Any], weight: int, fill: Fill | None) -> None:
         with self._mutex:
@@ -125,9 +131,8 @@ class Sender:
             if self._thread is None:
                 self._start_thread()
             if self._wakes_at and (waiting + 1 >= self._wakes_at or self._weight >= BATCH_BYTES):
-                self._wakes_at = 0
-                self._turns.wants_in()
                 self._lock.notify_all()
+                self._turns.is_called()
 
     def _waiting(self) -> int:
         return len(self._queue) + len(self._ready) + len(self._held)
@@ -147,11 +152,12 @@ class Sender:
 
     def _start_thread(self) -> None:
         thread = threading.Thread(target=self._run, name="percapita", daemon=True)
+        self._thread = thread
         try:
             thread.start()
         except RuntimeError:
+            self._thread = None
             return  # the interpreter is ending: what is queued goes out when it closes us
-        self._thread = thread
         # Children of multiprocessing and of celery's billiard end without atexit, but run these.
         for module in ("multiprocessing", "billiard"):
             process, util = sys.modules.get(f"{module}.process"), sys.modules.get(f"{module}.util")
@@ -228,7 +234,7 @@ class Sender:
                     self._wait(1)
                 if self._waiting() and not self._closing and not self._flushing:
                     if self._turns.given:
-                        self._wait(0, FLUSH_SECONDS * max(0.0, 1.0 - 2.5 * self._fullness()))
+                        self._wait(0, FLUSH_SECONDS * max(0.0, 1.0 - self._fullness() / _CROWDED))
                     elif not self._full():
                         self._wait(BATCH_EVENTS, FLUSH_SECONDS)
                 if not self._waiting() and not self._dropped:
@@ -255,11 +261,12 @@ class Sender:
 
     def _wait(self, events: int, seconds: float | None = None) -> None:
         """Until so many events are queued, somebody is in a hurry, or the time is up."""
-        self._turns.rest()
         self._wakes_at = events
+        self._turns.rest()
         if seconds is not None:
             self._turns.wants_in(seconds)
-        self._lock.wait(seconds)
+        if not events or self._waiting() < events:  # a finalizer may have recorded something in this thread just now
+            self._lock.wait(seconds)
         self._wakes_at = 0
         self._turns.is_in()
 
@@ -272,7 +279,14 @@ class Sender:
 
     def _take(self) -> None:
         """The next batch, in hand until it is settled."""
-        self._encode(lambda: len(self._ready) < BATCH_EVENTS_MOST and self._ready_bytes < BATCH_BYTES)
+        until = time.perf_counter() + FLUSH_SECONDS
+
+        def wanted() -> bool:
+            if self._ready and (self._closing or self._flushing or time.perf_counter() > until):
+                return len(self._ready) < BATCH_EVENTS and time.perf_counter() < until
+            return len(self._ready) < BATCH_EVENTS_MOST and self._ready_bytes < BATCH_BYTES
+
+        self._encode(wanted)
         with self._lock:
             size = 0
             while self._ready and len(self._held) < BATCH_EVENTS_MOST and size < BATCH_BYTES:
@@ -283,14 +297,16 @@ class Sender:
     def _encode(self, wanted: Callable[[], bool]) -> None:
         """Encode what the host gave, from the oldest on. Then it has its true weight, and the provider's objects are let go."""
         turns = self._turns
-        ends = turns.ends_at() if turns.given else 0.0
+        ends, least = (turns.ends_at(), 0) if turns.given else (0.0, 0)
         while self._queue and wanted():
-            if ends <= time.perf_counter():
-                if turns.given and self._ready:
+            if least <= 0 and ends <= time.perf_counter():
+                hurries = self._closing or self._flushing > 0
+                if turns.given and self._ready and not hurries and self._fullness() < _CROWDED:
                     return  # enough of the host's time
-                if not self._closing and not self._flushing:
+                if not hurries:
                     turns.make_way()
-                ends = turns.ends_at()
+                ends, least = turns.ends_at(), _TURN_EVENTS if self._fullness() < _CROWDED else _TURN_EVENTS_CROWDED
+            least -= 1
             with self._lock:
                 item = self._queue[0] if self._queue else None
             if item is None:
@@ -366,6 +382,7 @@ class Sender:
         until = time.monotonic() + seconds
         while not self._closing and not self._hurry and (left := until - time.monotonic()) > 0:
             with self._lock:
+                self._turns.rest()
                 self._lock.wait_for(lambda: self._closing or self._hurry, min(left, FLUSH_SECONDS))
             self._encode(lambda: not self._closing and not self._hurry and time.monotonic() < until)
         self._hurry = False

@@ -30,7 +30,7 @@ class Turns:
         self.given = False  # the host had to give way since the thread's last rest
         self._busy = (
             threading.Lock()
-        )  # the thread lets go of it when it rests; alone, so that a signal's handler may come between
+        )  # until the thread rests; a bare lock, so that a signal's handler may come between
         self._asks = False  # the server: it may be the network that the thread waits for
         self.late_at = _NEVER  # perf_counter: if the thread has not gone on by then, it waits for the interpreter
         self._later = _LATE_SECONDS  # how long after one time it is given way again
@@ -48,13 +48,11 @@ class Turns:
             self._busy.acquire(blocking=False)
             self._busy.acquire(timeout=_GIVEN_SECONDS)
 
-    # --- in the thread
+    def is_called(self) -> None:
+        """The thread was woken: from now on it wants the interpreter. More calls do not make it later."""
+        self.late_at = min(self.late_at, time.perf_counter() + _LATE_SECONDS)
 
-    def rest(self) -> None:
-        """A batch is done."""
-        self.given = False
-        if self._busy.locked():
-            self._busy.release()
+    # --- in the thread
 
     def wants_in(self, seconds: float = 0.0) -> None:
         """In so many seconds the thread wants the interpreter."""
@@ -75,6 +73,12 @@ class Turns:
         finally:
             self._asks = False
             self.is_in()
+
+    def rest(self) -> None:
+        """A batch is done."""
+        self.given = False
+        if self._busy.locked():
+            self._busy.release()
 
     def make_way(self) -> None:
         """Let the host's threads run."""
