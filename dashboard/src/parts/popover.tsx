@@ -42,8 +42,6 @@ export function Popover({
   const [isOpen, setOpen] = useState(false);
 
   const close = useCallback(() => document.getElementById(id)?.hidePopover(), [id]);
-  useImperativeHandle(handle, () => ({ open: () => sheet.current?.showPopover(), close }), [close]);
-
   const place = useCallback(() => {
     const [button, panel] = [anchor.current, sheet.current];
     if (!button || !panel) return;
@@ -60,6 +58,20 @@ export function Popover({
       panel.style.left = `${Math.max(8, Math.min(at.left, innerWidth - panel.offsetWidth - 8))}px`;
     }
   }, [align]);
+
+  const settle = useCallback(() => {
+    const panel = sheet.current;
+    if (!panel) return;
+    place();
+    if (panel.contains(document.activeElement)) return;
+    (panel.querySelector<HTMLElement>("[data-autofocus]") ?? panel.querySelector<HTMLElement>("input, button, a"))?.focus();
+  }, [place]);
+  // By a key it settles at once: the browser tells of its opening later, and the next key is meant for the list.
+  const open = useCallback(() => {
+    sheet.current?.showPopover();
+    settle();
+  }, [settle]);
+  useImperativeHandle(handle, () => ({ open, close }), [open, close]);
 
   return (
     <>
@@ -91,10 +103,7 @@ export function Popover({
           else setOpen(false);
         }}
         onToggle={(event) => {
-          if (event.target !== event.currentTarget || event.newState !== "open") return;
-          place();
-          const within = (selector: string): HTMLElement | null => event.currentTarget.querySelector<HTMLElement>(selector);
-          (within("[data-autofocus]") ?? within("input, button, a"))?.focus();
+          if (event.target === event.currentTarget && event.newState === "open") settle();
         }}
       >
         {isOpen ? children(close) : null}
