@@ -268,6 +268,42 @@ def test_events_of_a_host_that_never_waits_arrive_while_it_runs(intake: Intake) 
     assert max(ages) < 4
 
 
+def test_handlers_of_signals_that_record_and_raise_stop_nothing(intake: Intake) -> None:
+    """Wherever they come: in the queue, or while the host gives way."""
+    found = script(
+        intake,
+        """
+        import os, signal, time, percapita
+        class Late(Exception):
+            pass
+        alarms = 0
+        def handler(*_):
+            global alarms
+            alarms += 1
+            percapita.log("a handler")
+            if alarms % 2:
+                raise Late
+        signal.signal(signal.SIGALRM, handler)
+        raised = 0
+        until = time.monotonic() + 3
+        signal.setitimer(signal.ITIMER_REAL, 0.003, 0.003)
+        while time.monotonic() < until:
+            try:
+                for _ in range(20_000):
+                    pass
+                percapita.log("the host")
+            except Late:
+                raised += 1
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        percapita.log("the last")
+        assert percapita.flush(10)
+        assert raised > alarms / 3, (raised, alarms)
+        """,
+    )
+    assert found.returncode == 0, found.stderr
+    assert intake.events[-1]["logs"] == ["the last"]
+
+
 @pytest.mark.parametrize("fork", ["os.fork", "ctypes.PyDLL(None).fork"])
 def test_ids_are_all_different_also_in_forked_children(intake: Intake, fork: str) -> None:
     """Forked by Python, and without Python being told."""

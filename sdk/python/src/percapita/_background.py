@@ -9,6 +9,7 @@ from percapita._ids import new_id
 from percapita._openai import SURFACES
 from percapita._reading import get
 from percapita._say import once
+from percapita._turns import passes
 
 if TYPE_CHECKING:
     from percapita._call import Call
@@ -75,6 +76,8 @@ class _Asked:
         try:
             self._background.ended(self._event, result)
         except Exception as error:
+            if passes(error):
+                raise
             once("background", f"a background response was not recorded: {type(error).__name__}")
 
     def fail(self, error: BaseException) -> None:

@@ -18,6 +18,7 @@ from percapita._say import once
 from percapita._sender import EXIT_SECONDS, Sender
 from percapita._snapshot import snapshot
 from percapita._trace import Block, Trace
+from percapita._turns import passes
 
 Client = TypeVar("Client")
 P = ParamSpec("P")
@@ -155,6 +156,8 @@ class Percapita:
                 event["metadata"] = _merged(event.get("metadata", {}), more)
             sender.put(event | told, weight)
         except Exception as error:
+            if passes(error):
+                raise
             once("send", f"something was not recorded: {type(error).__name__}")
 
     def event(self, kind: str) -> dict[str, Any]:
@@ -190,6 +193,8 @@ class Percapita:
             event["latency_ms"] = round((time.perf_counter() - trace.started) * 1000, 3)
             sender.put(event, 0)
         except Exception as problem:
+            if passes(problem):
+                raise
             once("trace", f"a trace was not recorded: {type(problem).__name__}")
 
     def copy_context(self, function: Callable[P, R]) -> Callable[P, R]:

@@ -10,6 +10,7 @@ from typing import Any
 from percapita._call import Call
 from percapita._say import once
 from percapita._stream import Hearing
+from percapita._turns import passes
 
 _MOST_BYTES = 32 * 1024 * 1024  # of an answer that is kept to be read; a longer one is recorded without its usage
 
@@ -66,6 +67,8 @@ class _Answer:
                 return self._call.end("ok")  # it was read, and not to be read by us
             return self._call.end("ok", len(body), lambda: self._call.surface.read(json.loads(body)))
         except Exception as error:
+            if passes(error):
+                raise
             once("raw", f"an answer was not recorded: {type(error).__name__}")
         return None
 

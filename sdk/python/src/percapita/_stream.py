@@ -10,6 +10,7 @@ from percapita._call import Call
 from percapita._reading import Listener
 from percapita._say import once
 from percapita._snapshot import characters
+from percapita._turns import passes
 
 _CHUNK_BYTES = 40
 
@@ -41,6 +42,8 @@ class Hearing:
         try:
             self._call.heard(self._listener, status, _CHUNK_BYTES * self._chunks)
         except Exception as error:
+            if passes(error):
+                raise
             once("heard", f"a stream was not recorded: {type(error).__name__}")
 
     def fail(self, error: BaseException) -> None:
@@ -51,6 +54,8 @@ class Hearing:
             prompt = self._call.event.get("prompt")
             self._call.fail(error, lambda: self._listener.fields(characters(prompt)))
         except Exception as problem:
+            if passes(problem):
+                raise
             once("heard", f"a stream was not recorded: {type(problem).__name__}")
         return None
 

@@ -17,6 +17,11 @@ _GIVEN_LATE_SECONDS = 0.0005
 _LATER_SECONDS = 0.016  # each time twice as late, up to this: it may be the network that the thread waits for
 
 
+def passes(error: BaseException) -> bool:
+    """Whether it is the host's own: its handler raised it while the host gave way."""
+    return "percapita_passes" in error.__dict__
+
+
 class Turns:
     """A thread that computes is asked for the interpreter's lock after 5 ms only: for so long would a call of the host stand still. So
     the one that sends makes way by itself, after each tenth of a millisecond.
@@ -46,7 +51,13 @@ class Turns:
         else:
             self.given = True
             self._busy.acquire(blocking=False)
-            self._busy.acquire(timeout=_GIVEN_SECONDS)
+            try:
+                self._busy.acquire(timeout=_GIVEN_SECONDS)
+            except (
+                Exception
+            ) as error:  # of a signal's handler: a time limit of the host's, which is not to be kept from it
+                error.__dict__["percapita_passes"] = True
+                raise
 
     def is_called(self) -> None:
         """The thread was woken: from now on it wants the interpreter. More calls do not make it later."""

@@ -18,6 +18,7 @@ from percapita._raw import read_along, read_along_instead
 from percapita._reading import Listener
 from percapita._say import once
 from percapita._stream import Hearing, listen, listen_async
+from percapita._turns import passes
 
 if TYPE_CHECKING:
     from percapita._background import Background
@@ -222,10 +223,14 @@ class _Call(_Begun):
                     self._background.note(call, result)
                 call.answer(result)
         except Exception as error:
+            if passes(error):
+                raise
             once("answered", f"a call was not recorded: {type(error).__name__}")
 
     def fail(self, error: BaseException) -> None:
         try:
             self._call.fail(error)
         except Exception as problem:
+            if passes(problem):
+                raise
             once("failed", f"a call was not recorded: {type(problem).__name__}")
