@@ -302,7 +302,7 @@ def test_handlers_of_signals_that_record_and_raise_stop_nothing(intake: Intake) 
         signal.setitimer(signal.ITIMER_REAL, 0)
         percapita.log("the last")
         assert percapita.flush(10)
-        assert raised > alarms / 4, (raised, alarms)
+        assert raised > 20, (raised, alarms)
         """,
     )
     assert found.returncode == 0, found.stderr
