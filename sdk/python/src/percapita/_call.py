@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from percapita._percapita import Percapita
 
 _ANSWER_BYTES, _MODEL_BYTES = 1_500, 1_500  # of an answer's fields beside its text, and of its objects more
-_MOST_AT_ONCE = 20_000
+_MOST_AT_ONCE = 20_000  # bytes of an answer that is read in the host's thread
 _BYTES_PER_TOKEN = 6
 _STOPPED = ("KeyboardInterrupt", "GeneratorExit", "CancelledError")
 

@@ -30,11 +30,8 @@ FLUSH_SECONDS = 0.5
 EXIT_SECONDS = 2.0
 FIRST_PAUSE_SECONDS = 0.25  # after a failure, doubled with each
 OPEN_AFTER, OPEN_SECONDS = 5, 10.0  # failures in a row, then a server in trouble is left alone for so long
-_TURN_EVENTS, _TURN_EVENTS_CROWDED, _CROWDED = (
-    4,
-    16,
-    0.4,
-)  # at least, of the thread before it makes way; from how full on
+_TURN_EVENTS, _TURN_EVENTS_CROWDED = 4, 16  # at least, before the thread makes way
+_CROWDED = 0.4  # of the queue
 _NEVER = float("inf")
 _OWN_BYTES, _ENCODED_BYTES = 600, 150  # of an event beside its content; beside its JSON
 
@@ -158,6 +155,11 @@ class Sender:
         except RuntimeError:
             self._thread = None
             return  # the interpreter is ending: what is queued goes out when it closes us
+        except BaseException:  # of a signal's handler
+            time.sleep(0.01)  # a thread that was begun has its number by then
+            if thread.ident is None:
+                self._thread = None
+            raise
         # Children of multiprocessing and of celery's billiard end without atexit, but run these.
         for module in ("multiprocessing", "billiard"):
             process, util = sys.modules.get(f"{module}.process"), sys.modules.get(f"{module}.util")

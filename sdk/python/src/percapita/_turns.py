@@ -33,9 +33,8 @@ class Turns:
 
     def __init__(self) -> None:
         self.given = False  # the host had to give way since the thread's last rest
-        self._busy = (
-            threading.Lock()
-        )  # until the thread rests; a bare lock, so that a signal's handler may come between
+        # Until the thread rests; a bare lock, so that a signal's handler may come between.
+        self._busy = threading.Lock()
         self._asks = False  # the server: it may be the network that the thread waits for
         self.late_at = _NEVER  # perf_counter: if the thread has not gone on by then, it waits for the interpreter
         self._later = _LATE_SECONDS  # how long after one time it is given way again
@@ -53,9 +52,8 @@ class Turns:
             self._busy.acquire(blocking=False)
             try:
                 self._busy.acquire(timeout=_GIVEN_SECONDS)
-            except (
-                Exception
-            ) as error:  # of a signal's handler: a time limit of the host's, which is not to be kept from it
+            except Exception as error:
+                # Of a signal's handler: a time limit of the host's, which is not to be kept from it.
                 error.__dict__["percapita_passes"] = True
                 raise
 
